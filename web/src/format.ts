@@ -55,13 +55,17 @@ export function many(value: number, one: string, more = `${one}s`): string {
     return `${count(value)} ${value === 1 ? one : more}`;
 }
 
-/** Text in which characters that cannot be seen, or that turn what follows around, show as signs. Spaces stay. */
+/** Characters without a shape, or that turn what follows around; but not what joins emoji, and what says that they have colours. */
+const UNSEEN = /(?!(?<=\p{Emoji})[\ufe0e\ufe0f]|(?<=[\p{Extended_Pictographic}\p{Emoji_Modifier}\ufe0f])\u200d(?=\p{Emoji}))[\p{DI}\p{Cf}\u2800]/gu;
+
+/** Text in which characters that cannot be seen, or that turn what follows around, show as signs. Plain spaces stay. */
 export function visible(text: string): string {
     return text
         .replace(/\n/g, "\u21b5")
         .replace(/\t/g, "\u21e5")
         .replace(/\p{Cc}/gu, (one) => (one < " " ? String.fromCharCode(0x2400 + one.charCodeAt(0)) : "\u2421"))
-        .replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\u25af");
+        .replace(/(?! )\p{Z}/gu, "\u2423")
+        .replace(UNSEEN, "\u25af");
 }
 
 /** The text of a token, with its spaces visible too. */

@@ -47,6 +47,8 @@ export interface LinesProps {
     marks?: Mark[];
     /** What the pointer's place is called. */
     at(x: number): string;
+    /** What is said there besides. */
+    more?(x: number): [string, string][];
     height?: number;
     left?: number;
     pick?(x: number): void;
@@ -163,5 +165,6 @@ function hoverOf(props: LinesProps, at: number, frame: Frame): Hover | null {
         const value = y[i];
         if (value !== null && value !== undefined) rows.push([label, props.yAxis.print(value)]);
     }
+    rows.push(...(props.more?.(x) ?? []));
     return { title: props.at(x), rows, note: props.note, outline: { x0: x - half, x1: x + half, y0: frame.box.y0, y1: frame.box.y1 } };
 }

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: MIT
 /** The bar at the bottom: where in the run the page is, and how it goes on. */
-import { about, path, useJson } from "./api";
+import { useState } from "preact/hooks";
+
+import { about } from "./api";
 import { phaseColour } from "./colours";
-import { count, time, tokenText } from "./format";
+import { count, time } from "./format";
 import { currentOperation, operations, playing, SPEEDS, speed, step, stride, togglePlaying, toToken } from "./play";
-import { operation, token, tokens } from "./state";
+import { operation, token, tokens, trace } from "./state";
+import { entryOf, perEntry, quoted, textRows, useTokens } from "./tokens";
 import type { Tokens } from "./types";
 
 export function Player() {
     const run = about.value;
-    const answer = useJson<Tokens>(run ? path("tokens") : null);
+    const { data: all } = useTokens(run ? trace.value : null);
     if (!run || run.tokens === 0) return <footer class="player" />;
     const at = token.value;
+    const where = at === null ? "no token chosen" : said(at, all);
     return (
         <footer class="player" aria-label="Time">
             <div class="buttons" role="group" aria-label="Play">
@@ -21,15 +25,8 @@ export function Player() {
                 </button>
                 <button type="button" onClick={() => void step(1)} aria-label={`One ${stride.value} on`} title={`One ${stride.value} on (\u2192)`}>{"\u25b8"}</button>
             </div>
-            <div class="track">
-                <Phases />
-                <input
-                    type="range" min={0} max={run.tokens - 1} step={1} value={at ?? 0} class={at === null ? "unset" : ""}
-                    aria-label="Token" aria-valuetext={at === null ? "no token chosen" : said(at, answer.data)}
-                    onInput={(event) => toToken(Number(event.currentTarget.value))}
-                />
-            </div>
-            <output class="where">{at === null ? "no token chosen" : said(at, answer.data)}</output>
+            <Track last={run.tokens - 1} where={where} all={all} />
+            <output class="where" title={where}>{where}</output>
             <label>
                 by{" "}
                 <select value={stride.value} onChange={(event) => (stride.value = event.currentTarget.value as "token")} aria-label="Step by">
@@ -48,15 +45,46 @@ export function Player() {
     );
 }
 
+const HANDLE = 16; // pixels: the slider's, which stays within the track
+
+/** The slider. What is pointed at is said before it is gone to. */
+function Track({ last, where, all }: { last: number; where: string; all: Tokens | null }) {
+    const [pointed, setPointed] = useState<{ token: number; x: number; room: number } | null>(null);
+    const point = (event: PointerEvent) => {
+        const { left, width } = (event.currentTarget as HTMLElement).getBoundingClientRect();
+        const x = event.clientX - left;
+        const share = Math.max(0, Math.min(1, (x - HANDLE / 2) / (width - HANDLE)));
+        setPointed({ token: Math.round(share * last), x, room: width });
+    };
+    return (
+        <div class="track" onPointerMove={point} onPointerLeave={() => setPointed(null)}>
+            <Phases />
+            <input
+                type="range" min={0} max={last} step={1} value={token.value ?? 0} class={token.value === null ? "unset" : ""}
+                aria-label="Token" aria-valuetext={where} onInput={(event) => toToken(Number(event.currentTarget.value))}
+            />
+            {pointed && (
+                <div class="card" style={pointed.x > pointed.room / 2 ? { right: `${pointed.room - pointed.x}px` } : { left: `${pointed.x}px` }}>
+                    {whichToken(pointed.token, all).join(", ")}
+                </div>
+            )}
+        </div>
+    );
+}
+
+/** In long runs, what is known is of several tokens. */
+function whichToken(at: number, all: Tokens | null): string[] {
+    const entry = all ? entryOf(all, at) : -1;
+    if (!all || entry < 0) return [`token ${count(at)}`];
+    const parts = [`token ${count(at)}`, ...(perEntry(all) > 1 ? textRows(all, at).map((row) => row.join(": ")) : [])];
+    if (perEntry(all) === 1) parts[0] = `${parts[0]} ${quoted(all, entry)}`.trimEnd();
+    parts.push(all.phase[entry]!);
+    if (perEntry(all) === 1) parts.push(`at ${time(all.start_ns[entry]!)}`);
+    return parts;
+}
+
 function said(at: number, all: Tokens | null): string {
-    const parts = [`token ${count(at)}`];
-    const entry = all ? Math.floor((at - all.first) / (all.tokens_per_entry ?? 1)) : -1;
-    if (all && entry >= 0 && entry < all.phase.length) {
-        const text = all.text?.[entry];
-        if (text != null && text !== "") parts[0] += ` \u201c${tokenText(text)}\u201d`;
-        parts.push(all.phase[entry]!);
-        if ((all.tokens_per_entry ?? 1) === 1) parts.push(`at ${time(all.start_ns[entry]!)}`);
-    }
+    const parts = whichToken(at, all);
     const node = currentOperation.value;
     if (node && operation.value !== null) {
         parts.push(`operation ${count(operation.value + 1)} of ${count(operations.value.length)}: ${node.op} ${node.name}`);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /** The columns of tokens, by what is asked of them. */
 import { type Answer, path, useJson } from "./api";
-import { bytes, count, time } from "./format";
-import { measure, option } from "./state";
+import { bytes, count, time, tokenText, visible } from "./format";
+import { measure, option, trace } from "./state";
 import type { About, Measure, Tokens } from "./types";
 
 export type TokenMeasure = Measure | "new_experts";
@@ -30,7 +30,12 @@ export const tokenMeasure = {
 /** Measures that this trace has. */
 export const measuresOf = (run: About) => TOKEN_MEASURES.filter(({ id }) => id !== "new_experts" || run.has.experts);
 
-export const useTokens = (id?: number): Answer<Tokens> => useJson<Tokens>(path("tokens", {}, id));
+/** Of a trace. While they are on their way there are none: those of another trace would be wrong here. */
+export function useTokens(id: number | null = trace.value): Answer<Tokens> {
+    const address = id === null ? null : path("tokens", {}, id);
+    const answer = useJson<Tokens>(address);
+    return answer.address === address ? answer : { ...answer, data: null };
+}
 
 export const columnOf = (all: Tokens, which: TokenMeasure): number[] => (which === "time" ? all.duration_ns : all[which]) ?? [];
 
@@ -41,6 +46,33 @@ export const perEntry = (all: Tokens): number => all.tokens_per_entry ?? 1;
 export function entryOf(all: Tokens, token: number): number {
     const entry = Math.floor((token - all.first) / perEntry(all));
     return entry >= 0 && entry < all.phase.length ? entry : -1;
+}
+
+/** Special tokens, such as <s>, are signs for the model, and not text. */
+export const isSpecial = (all: Tokens, entry: number): boolean => all.text_special?.includes(entry) ?? false;
+
+/** The text of an entry between quotes, with all that it has of spaces and unseen characters; "": it is not known. */
+export function quoted(all: Tokens, entry: number): string {
+    const text = all.text?.[entry];
+    return text ? `\u201c${tokenText(text)}\u201d${isSpecial(all, entry) ? " (special token)" : ""}` : "";
+}
+
+const LETTERS = 60; // that a card says of a text
+
+/** What a card says of tokens: their text, as far as it is known. Several are in one row, and cut where they are long. */
+export function textRows(all: Tokens | null, first: number, last = first): [string, string][] {
+    if (!all?.text) return [];
+    const [from, to] = [entryOf(all, first), Math.min(entryOf(all, last), all.phase.length - 1)];
+    if (from < 0 || to < from) return [];
+    const each = perEntry(all);
+    const [begin, end] = [all.first + from * each, all.first + (to + 1) * each - 1];
+    const name = begin === first && end === last ? "text" : `text of tokens ${count(begin)} to ${count(end)}`;
+    if (from === to && each === 1) return quoted(all, from) === "" ? [] : [[name, quoted(all, from)]];
+    let text = "";
+    for (let entry = from; entry <= to && text.length <= LETTERS; entry++) text += all.text[entry] ?? "";
+    const letters = [...visible(text)];
+    if (letters.length === 0) return [];
+    return [[name, `\u201c${letters.slice(0, LETTERS).join("")}${letters.length > LETTERS ? "\u2026" : ""}\u201d`]];
 }
 
 /** Where entries stand on an axis: by token, or by the time of their evaluation. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import { expect, test } from "vitest";
 
-import { flow } from "./flow";
+import { flow, TIP } from "./flow";
 import { bytes, count, csv, exactBytes, percent, time, tokenText } from "./format";
 import { verdictOf } from "./verdict";
 
@@ -13,6 +13,9 @@ test("numbers in the units of the other commands", () => {
     expect([time(740), time(12_300_000), time(4_850_000_000), time(112e9), time(135e9), time(179.7e9)]).toEqual(["740 ns", "12.3 ms", "4.85 s", "112 s", "2 min 15 s", "3 min"]);
     expect(tokenText(" a\n")).toBe("\u00b7a\u21b5");
     expect(tokenText("\u0000\u001b[\u007f\u202ea")).toBe("\u2400\u241b[\u2421\u25afa");
+    expect(tokenText("a\u200b\u00ad\u00a0\u3000\u2028\ufeff\u{e0041}b")).toBe("a\u25af\u25af\u2423\u2423\u2423\u25af\u25afb");
+    for (const whole of ["\u{1f468}\u200d\u{1f469}", "\u2764\ufe0f", "\u{1f3f3}\ufe0f\u200d\u{1f308}", "\u{1f926}\u{1f3fb}\u200d\u2642\ufe0f"]) expect(tokenText(whole)).toBe(whole);
+    expect(["\u200d", "a\u200db", "\ufe0f"].map(tokenText)).toEqual(["\u25af", "a\u25afb", "\u25af"]);
 });
 
 test("CSV quotes what needs it, and starts no formula", () => {
@@ -20,9 +23,10 @@ test("CSV quotes what needs it, and starts no formula", () => {
 });
 
 test("text flows in lines, and breaks where it breaks", () => {
-    const pieces = flow(["ab", "cd", "e\n", "f", null], 0, 4, 4, (text) => text.length);
+    const pieces = flow(["ab", "cd", "e\n", "f", null], new Set(), 0, 4, 4, (text) => text.length);
     expect(pieces.map(({ x, y }) => [x, y])).toEqual([[0, 0], [0, 1], [0, 2], [0, 3], [0, 4]]);
-    expect(flow(["ab", "cd", "e"], 0, 2, 100, (text) => text.length * 10).map(({ x, y }) => [x, y])).toEqual([[0, 0], [20, 0], [40, 0]]);
+    expect(flow(["ab", "cd", "e"], new Set(), 0, 2, 100, (text) => text.length * 10).map(({ x, y }) => [x, y])).toEqual([[0, 0], [20, 0], [40, 0]]);
+    expect(flow(["<s>", "cd"], new Set([0]), 0, 1, 100, (text) => text.length * 10).map(({ x, isSpecial }) => [x, isSpecial])).toEqual([[0, true], [30 + 2 * TIP, false]]);
 });
 
 test("a verdict is a word, and names what failed", () => {

@@ -10,6 +10,7 @@ import { rowsOf, type Section, SectionTable, SectionView } from "../section";
 import { layer, option, token } from "../state";
 import { toToken } from "../play";
 import { Choice } from "../switches";
+import { textRows, useTokens } from "../tokens";
 
 interface GrowthRow {
     token: number;
@@ -82,6 +83,7 @@ const tall = (section: Section): number => Math.max(250, Math.min(560, 90 + rows
 
 function Growth({ section }: { section: Section }) {
     const rows = rowsOf<GrowthRow>(section, "growth");
+    const { data: all } = useTokens();
     const x = rows.map((row) => row.token);
     const last = rows[rows.length - 1];
     const perToken = (key: "fresh_bytes" | "cached_bytes" | "hidden_bytes") => rows.map((row) => row[key] / Math.max(1, row.tokens));
@@ -100,6 +102,7 @@ function Growth({ section }: { section: Section }) {
                 const row = rows.find((one) => one.token === value);
                 return row && row.tokens > 1 ? `tokens ${count(value)} to ${count(value + row.tokens - 1)}, ${row.phase}` : `token ${count(value)}, ${row?.phase ?? ""}`;
             }}
+            more={(value) => textRows(all, value, value + Math.max(1, rows.find((one) => one.token === value)?.tokens ?? 1) - 1)}
             note="llama.cpp reads whole blocks of cells, also those that hold nothing yet or that the mask hides."
             pick={(at) => toToken(x.reduce((best, one) => (one <= at ? one : best), x[0] ?? 0))}
             marks={token.value === null ? [] : [{ x: token.value, label: `token ${count(token.value)}` }]}

@@ -11,6 +11,7 @@ import { memory, option, token } from "../state";
 import { Bars } from "../bars";
 import { toToken } from "../play";
 import { Choice } from "../switches";
+import { textRows, useTokens } from "../tokens";
 
 type CurveRow = { cache_bytes: number } & Record<string, number>;
 
@@ -222,6 +223,7 @@ function AgainPerToken({ section }: { section: Section }) {
 function WorkingSet({ section }: { section: Section }) {
     const table = section.tables?.working_set_course;
     const rows = rowsOf<CourseRow>(section, "working_set_course");
+    const { data: all } = useTokens();
     const windows = (table?.columns ?? []).filter(({ key }) => key.startsWith("window_"));
     const colours = ["#56B4E9", "#0072B2", "#009E73", "#E69F00", "#D55E00", "#CC79A7"];
     const x = rows.map((row) => row.token);
@@ -234,7 +236,7 @@ function WorkingSet({ section }: { section: Section }) {
                 const graphs = Number(key.slice(7));
                 return { key, label: graphs === 1 ? "one graph" : `${count(graphs)} graphs`, colour: colours[i % colours.length]!, y: rows.map((row) => row[key] ?? null) };
             })}
-            at={(value) => `until token ${count(value)}`} pick={(at) => toToken(x[nearest(x, at)] ?? 0)}
+            at={(value) => `until token ${count(value)}`} more={(value) => textRows(all, value)} pick={(at) => toToken(x[nearest(x, at)] ?? 0)}
             marks={token.value === null ? [] : [{ x: token.value, label: `token ${count(token.value)}` }]}
             empty={rows.length < 2 ? "The working set needs several generated tokens: record more, for example -n 40." : null}
         />
@@ -243,6 +245,7 @@ function WorkingSet({ section }: { section: Section }) {
 
 function New({ section }: { section: Section }) {
     const rows = rowsOf<OverRow>(section, "over_time");
+    const { data: all } = useTokens();
     const x = rows.map((row) => row.token);
     return (
         <Lines
@@ -254,7 +257,7 @@ function New({ section }: { section: Section }) {
                 { key: "bytes", label: "read by a graph", colour: "#009E73", y: rows.map((row) => row.bytes) },
                 { key: "new_bytes", label: "never read before", colour: "#D55E00", fill: true, y: rows.map((row) => row.new_bytes) },
             ]}
-            at={(value) => `from token ${count(value)}`} pick={(at) => toToken(x[nearest(x, at)] ?? 0)}
+            at={(value) => `from token ${count(value)}`} more={(value) => textRows(all, value)} pick={(at) => toToken(x[nearest(x, at)] ?? 0)}
             marks={token.value === null ? [] : [{ x: token.value, label: `token ${count(token.value)}` }]}
             empty={rows.length === 0 ? "No weight was read." : null}
         />

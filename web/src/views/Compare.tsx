@@ -13,7 +13,7 @@ import {
 } from "../grid";
 import { type Hover, Picture } from "../picture";
 import { trace, traces } from "../state";
-import { columnOf, useTokens } from "../tokens";
+import { columnOf, textRows, useTokens } from "../tokens";
 import type { About, Tokens } from "../types";
 import {
     csvOf, HeatSwitches, hoverOf, kind, paintSelected, pickCell, setWindow, shownMeasure, useGrid, usesLog, windowOf,
@@ -171,6 +171,7 @@ interface Shared {
 function Side({ of, bounds, window, scale, run, id, title }: Shared & { run: About; id: number; title: string }) {
     const whole = useGrid(of, run, null, id);
     const part = useGrid(of, run, window, id);
+    const { data: all } = useTokens(id);
     const { unit, print } = measureOf(shownMeasure.value);
     const tile = part.data ?? whole.data;
     const image = useMemo(() => (tile && scale ? imageOf(tile, scale) : null), [tile, scale, isDark.value]);
@@ -185,7 +186,7 @@ function Side({ of, bounds, window, scale, run, id, title }: Shared & { run: Abo
                 if (tile && image) paintTile(pen, frame, tile, image);
                 paintSelected(pen, frame, of, run);
             }}
-            hover={(x, y) => (tile ? hoverOf(tile, of, run, x, y) : null)} pick={(x, y) => pickCell(of, run, x, y)}
+            hover={(x, y) => (tile ? hoverOf(tile, of, run, all, x, y) : null)} pick={(x, y) => pickCell(of, run, x, y)}
             csv={() => csvOf(tile!, of, run)} busy={part.busy} empty={part.error ?? whole.error}
         />
     );
@@ -196,6 +197,7 @@ function Difference({ of, bounds, window, a, b, first, second }: Shared & Runs) 
     const wholeB = useGrid(of, b, null, second).data;
     const partA = useGrid(of, a, window, first).data ?? wholeA;
     const partB = useGrid(of, b, window, second).data ?? wholeB;
+    const [allA, allB] = [useTokens(first).data, useTokens(second).data];
     const { print, exact, unit } = measureOf(shownMeasure.value);
     const most = useMemo(() => (wholeA && wholeB ? extentOf(differenceOf(wholeA, wholeB)) : 0), [wholeA, wholeB]);
     const tile = useMemo(() => (partA && partB ? differenceOf(partA, partB) : null), [partA, partB]);
@@ -206,9 +208,14 @@ function Difference({ of, bounds, window, a, b, first, second }: Shared & Runs) 
         if (!tile || cell < 0) return null;
         const box = boxOfCell(tile, cell);
         const value = tile.value[cell]!;
+        const texts = (all: Tokens | null, name: string): [string, string][] =>
+            of.x === "token" ? textRows(all, ...wholes(box.x0, box.x1)).map(([says, text]) => [`${says}, ${name}`, text]) : [];
         return {
             title: `${nameOf(of.x, wholes(box.x0, box.x1)[0], a)}, ${nameOf(of.y, wholes(box.y0, box.y1)[0], a)}`,
-            rows: [["difference", value === 0 ? "none" : `${value > 0 ? "+" : "\u2212"}${exact(Math.abs(value))}`]],
+            rows: [
+                ["difference", value === 0 ? "none" : `${value > 0 ? "+" : "\u2212"}${exact(Math.abs(value))}`],
+                ...texts(allA, a.name), ...texts(allB, b.name),
+            ],
             outline: box,
         };
     };

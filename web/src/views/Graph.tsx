@@ -11,7 +11,8 @@ import { canvasPen, type Pen, svgPen } from "../pen";
 import { operationsOf, toToken } from "../play";
 import { layer, measure, operation, option, token, trace } from "../state";
 import { saveCanvas, saveText } from "../takeaway";
-import type { Graph as GraphAnswer, Measure } from "../types";
+import { textRows, useTokens } from "../tokens";
+import type { Graph as GraphAnswer, Measure, Tokens } from "../types";
 import type { Size } from "./graph/camera";
 import { GraphCanvas } from "./graph/canvas";
 import { Details } from "./graph/details";
@@ -78,6 +79,12 @@ function tokensOf(graph: GraphAnswer, at: number | null): string {
     return graph.tokens < 2 ? `token ${count(at)}` : `tokens ${count(graph.token)} to ${count(graph.token + graph.tokens - 1)}`;
 }
 
+function wordsOf(graph: GraphAnswer, at: number | null, all: Tokens | null): [string, string][] {
+    if (graph.token === null) return [];
+    const rows = textRows(all, graph.token, graph.token + Math.max(1, graph.tokens) - 1);
+    return rows.map(([name, text]) => [name === "text" ? `text of ${tokensOf(graph, at)}` : name, text]);
+}
+
 const isOpenIn = (list: string) => {
     const open = new Set(list.split(","));
     return (key: string): boolean => list === "all" || open.has(key);
@@ -87,6 +94,7 @@ const isOpenIn = (list: string) => {
 function Drawn({ graph, at }: { graph: GraphAnswer; at: number | null }) {
     const scene = useMemo(() => sceneOf(graph, isOpenIn(opened.value), 1.55), [graph, opened.value]);
     const taking = useRef<((pen: Pen) => Size) | null>(null);
+    const { data: all } = useTokens();
     const shares = useMemo(() => scene.parts.map((part) => sharesOf(part, measure.value, graph.nodes)), [scene, measure.value]);
     const most = useMemo(() => mostOf(scene, shares, measure.value), [scene, shares]);
     const chosen = chosenIn(scene);
@@ -119,6 +127,7 @@ function Drawn({ graph, at }: { graph: GraphAnswer; at: number | null }) {
         show({ kind: "node", at: node });
     };
     const title = `Operations of ${tokensOf(graph, at)}`;
+    const words = wordsOf(graph, at, all);
     return (
         <section class="picture fills graph-view" aria-label={title}>
             <header>
@@ -144,9 +153,9 @@ function Drawn({ graph, at }: { graph: GraphAnswer; at: number | null }) {
                 <GraphCanvas
                     scene={scene} look={{ measure: measure.value, most, shares, chosen, active: active === -1 ? null : active }}
                     summary={`${title}: ${count(graph.nodes.length)} operations in ${count(scene.parts.length)} boxes, one for each layer.`}
-                    goTo={goTo} onChoose={choose} onToggle={toggle} taking={taking}
+                    words={words} goTo={goTo} onChoose={choose} onToggle={toggle} taking={taking}
                 />
-                <aside aria-label="Details"><Details scene={scene} chosen={chosen} onChoose={choose} onToggle={toggle} /></aside>
+                <aside aria-label="Details"><Details scene={scene} chosen={chosen} words={words} onChoose={choose} onToggle={toggle} /></aside>
             </div>
         </section>
     );

@@ -19,7 +19,8 @@ import { type Hover, Picture } from "../picture";
 import { toToken } from "../play";
 import { byteRange, expert, layer, measure, option, type Range, tensor, token, tokens } from "../state";
 import { Choice, Segments } from "../switches";
-import type { About } from "../types";
+import { textRows, useTokens } from "../tokens";
+import type { About, Tokens } from "../types";
 
 export const kindName = option("heat", "token-layer");
 const rowsText = option("rows", "");
@@ -103,6 +104,7 @@ export function Heatmap() {
     const window = windowOf(of, bounds);
     const whole = useGrid(of, run, null);
     const part = useGrid(of, run, window);
+    const { data: all } = useTokens();
     const { title, unit, print } = measureOf(shownMeasure.value);
     const tile = part.data ?? whole.data;
     const isLog = usesLog(of);
@@ -126,7 +128,7 @@ export function Heatmap() {
                 paintSelected(pen, frame, of, run);
             }}
             right={SUMS + 14} beside={(pen, frame) => tile && sums && paintSums(pen, frame, tile, sums, print)}
-            hover={(x, y) => (tile && sums ? hoverOf(tile, of, run, x, y, sums) : null)}
+            hover={(x, y) => (tile && sums ? hoverOf(tile, of, run, all, x, y, sums) : null)}
             pick={(x, y) => pickCell(of, run, x, y)}
             csv={() => csvOf(tile!, of, run)}
             busy={whole.busy || part.busy}
@@ -255,7 +257,7 @@ function paintSums(pen: Pen, frame: Frame, tile: Tile, sums: Float64Array, print
     pen.text("sum in view", left, frame.top - 4, { fill: faint, size: 10, baseline: "bottom" });
 }
 
-export function hoverOf(tile: Tile, of: Kind, run: About, x: number, y: number, sums?: Float64Array): Hover | null {
+export function hoverOf(tile: Tile, of: Kind, run: About, all: Tokens | null, x: number, y: number, sums?: Float64Array): Hover | null {
     const cell = cellAt(tile, x, y);
     if (cell < 0) return null;
     const box = boxOfCell(tile, cell);
@@ -266,6 +268,7 @@ export function hoverOf(tile: Tile, of: Kind, run: About, x: number, y: number, 
     const dominant = most === NO_TENSOR ? undefined : tensorsById.value.get(most);
     const rows: [string, string][] = [[title, value > 0 ? exact(value) : "not touched"]];
     if (of.x === "token" && span.x > 1 && value > 0) rows.push(["a token", exact(value / perToken(tile))]);
+    if (of.x === "token") rows.push(...textRows(all, ...wholes(box.x0, box.x1)));
     if (sums) rows.push([`${called(of.y, box.y0, box.y1, run)}, in view`, measureOf(shownMeasure.value).print(sums[Math.floor(cell / tile.columns)]!)]);
     if (dominant && of.y !== "tensor") rows.push(["most of it", dominant.name]);
     if (dominant && of.y !== "component") rows.push(["component", dominant.component]);

@@ -14,9 +14,9 @@ import type { Pen } from "../pen";
 import { type Hover, Picture } from "../picture";
 import { byteRange, expert, layer, option, tensor, timeRange, token, tokens } from "../state";
 import { Segments } from "../switches";
-import { byTime, entryOf, useTokens } from "../tokens";
+import { byTime, entryOf, lastNotAbove, perEntry, textRows, useTokens } from "../tokens";
 import { toToken } from "../play";
-import type { About } from "../types";
+import type { About, Tokens } from "../types";
 
 /** A page fault or a request to the disk, with the operation that it was for. */
 interface Event {
@@ -122,7 +122,7 @@ export function OffsetTime() {
                     pen.frame(frame.left - 2, top, frame.width + 4, Math.max(1.5, bottom - top), ink.value.accent, 1);
                 }
             }}
-            hover={(x, y, frame) => hoverOf(shown, events, x, y, frame)}
+            hover={(x, y, frame) => hoverOf(shown, events, all, x, y, frame)}
             pick={(x, y, frame) => {
                 const event = nearestEvent(events, x, y, frame);
                 if (event && event.tensor_id !== null) [tensor.value, layer.value, expert.value] = [event.tensor_id, event.layer, event.expert];
@@ -236,7 +236,7 @@ function paintEvents(pen: Pen, frame: Frame, events: Shown[]): void {
 }
 
 /** When the chosen token was computed. */
-function paintToken(pen: Pen, frame: Frame, all: ReturnType<typeof useTokens>["data"]): void {
+function paintToken(pen: Pen, frame: Frame, all: Tokens | null): void {
     if (!all || token.value === null) return;
     const i = entryOf(all, token.value);
     if (i < 0) return;
@@ -261,7 +261,19 @@ function nearestEvent(events: Shown[], x: number, y: number, frame: Frame): Show
     return best;
 }
 
-function hoverOf(tile: Tile | null, events: Shown[], x: number, y: number, frame: Frame): Hover | null {
+/** The tokens that were computed in a time, and their text. */
+function tokenRows(all: Tokens | null, from: number, to: number): [string, string][] {
+    if (!all) return [];
+    const along = byTime(all);
+    const before = lastNotAbove(all.start_ns, from);
+    const entry = before >= 0 && from < along.to(before) ? before : before + 1;
+    const end = lastNotAbove(all.start_ns, to - 1) + 1;
+    if (end <= entry) return [];
+    const [first, last] = [all.first + entry * perEntry(all), all.first + end * perEntry(all) - 1];
+    return [first === last ? ["token", count(first)] : ["tokens", `${count(first)} to ${count(last)}`], ...textRows(all, first, last)];
+}
+
+function hoverOf(tile: Tile | null, events: Shown[], all: Tokens | null, x: number, y: number, frame: Frame): Hover | null {
     const event = nearestEvent(events, x, y, frame);
     if (event) {
         const rows: [string, string][] = [
@@ -270,7 +282,7 @@ function hoverOf(tile: Tile | null, events: Shown[], x: number, y: number, frame
             ["operation", event.op === null ? event.place : `${event.op}, node ${event.node}`],
         ];
         if (event.layer !== null) rows.push(["layer", String(event.layer)]);
-        if (event.token !== null) rows.push(["token", count(event.token)]);
+        if (event.token !== null) rows.push(["token", count(event.token)], ...textRows(all, event.token));
         rows.push(["when", event.when]);
         return {
             title: `${event.kind === "fault" ? "Page fault" : "Request to the disk"}${event.tensor ? `: ${event.tensor}` : ""}${event.expert === null ? "" : `, expert ${event.expert}`}`, rows,
@@ -288,6 +300,7 @@ function hoverOf(tile: Tile | null, events: Shown[], x: number, y: number, frame
             ["most of it", about.value?.components[tile.dominant[cell]!] ?? "unknown"],
             ["read in this cell", exactBytes(Math.round(tile.value[cell]!))],
             ["time", `${time(box.x0)} to ${time(box.x1)}`],
+            ...tokenRows(all, box.x0, box.x1),
             [by.value === "physical" ? "bytes of the file" : "place in this order", `${count(Math.round(box.y0))} to ${count(Math.round(box.y1))}`],
         ],
         outline: box,

@@ -7,6 +7,7 @@ import { beginOf } from "../files";
 import { count, csv, many, time } from "../format";
 import { byteRange, expert, layer, option, tensor, token, view } from "../state";
 import { saveText } from "../takeaway";
+import { textRows, useTokens } from "../tokens";
 import type { AccessRow, RecordsPage } from "../types";
 import "./graph-records.css";
 import { Operands } from "./records/operands";
@@ -222,6 +223,19 @@ const whereOf = (row: AccessRow): string =>
         row.duration_ns === null ? null : `took ${time(row.duration_ns)}`,
     ].filter(Boolean).join(", ");
 
+/** The text of the tokens that it was computed for. */
+function Text({ row }: { row: AccessRow }) {
+    const { data: all } = useTokens();
+    if (row.token === null) return null;
+    return (
+        <dl>
+            {textRows(all, row.token, row.token + Math.max(1, row.tokens) - 1).map(([name, value]) => (
+                <div key={name}><dt>{name}</dt><dd>{value}</dd></div>
+            ))}
+        </dl>
+    );
+}
+
 function OperandsCard({ row, at }: { row: AccessRow; at: { x: number; y: number } }) {
     const answer = useOperation(row);
     const [leftward, upward] = [at.x > innerWidth / 2, at.y > innerHeight / 2];
@@ -234,6 +248,7 @@ function OperandsCard({ row, at }: { row: AccessRow; at: { x: number; y: number 
         <div class="card" style={style}>
             <strong>{`${row.op}, operation ${count(row.node)} of graph ${count(row.graph)}`}</strong>
             <p>{whereOf(row)}</p>
+            <Text row={row} />
             {answer.data && <Operands page={answer.data} />}
         </div>
     );

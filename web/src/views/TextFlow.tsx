@@ -5,12 +5,12 @@ import { useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { about } from "../api";
 import { heat, ink, phaseColour, place } from "../colours";
-import { flow, type Piece } from "../flow";
+import { flow, type Piece, TIP } from "../flow";
 import { count } from "../format";
 import { canvasPen, type Pen } from "../pen";
 import { toToken } from "../play";
 import { token, tokens } from "../state";
-import { columnOf, entryOf, heatEnd, perEntry, TOKEN_MEASURES, tokenMeasure, useTokens } from "../tokens";
+import { columnOf, entryOf, heatEnd, isSpecial, perEntry, TOKEN_MEASURES, tokenMeasure, useTokens } from "../tokens";
 import type { Tokens } from "../types";
 
 const LINE = 20;
@@ -41,7 +41,7 @@ export function TextFlow() {
     const pieces = useMemo(() => {
         if (!all?.text || width === 0) return [];
         const pen = canvasPen(document.createElement("canvas").getContext("2d")!);
-        return flow(all.text, first, last, width, (text) => pen.widthOf(text, { size: 12, mono: true }));
+        return flow(all.text, new Set(all.text_special), first, last, width, (text) => pen.widthOf(text, { size: 12, mono: true }));
     }, [all, first, last, width]);
     const lines = pieces.length > 0 ? pieces[pieces.length - 1]!.y + 1 : 0;
 
@@ -66,7 +66,10 @@ export function TextFlow() {
     const { unit, print } = TOKEN_MEASURES.find(({ id }) => id === tokenMeasure.value)!;
     return (
         <section class="flow" aria-label="The text, by tokens">
-            <h2>The text, coloured by {unit}</h2>
+            <h2>
+                The text, coloured by {unit}
+                {pieces.some((piece) => piece.isSpecial) && <Special />}
+            </h2>
             <div ref={area} class="lines">
                 <canvas
                     ref={canvas} style={{ width: `${width}px`, height: `${lines * LINE}px` }} role="img"
@@ -88,20 +91,39 @@ export function TextFlow() {
     );
 }
 
+function Special() {
+    return (
+        <span class="special">
+            <svg width="26" height="12" aria-hidden="true"><path d="M1 6 L6 1 H20 L25 6 L20 11 H6 Z" fill="none" stroke="currentColor" /></svg>
+            special token: a sign for the model, not text
+        </span>
+    );
+}
+
 /** In long runs an entry is several tokens. */
 const firstOf = (all: Tokens, entry: number): number => all.first + entry * perEntry(all);
 const nameOf = (all: Tokens, entry: number): string =>
-    perEntry(all) === 1 ? `token ${firstOf(all, entry)}` : `tokens ${firstOf(all, entry)} to ${firstOf(all, entry + 1) - 1}`;
+    perEntry(all) === 1 ? `${isSpecial(all, entry) ? "special " : ""}token ${firstOf(all, entry)}` : `tokens ${firstOf(all, entry)} to ${firstOf(all, entry + 1) - 1}`;
+
+/** The shape of a special token, which is told from the text around it without its colour. */
+function paintTag(pen: Pen, x: number, y: number, width: number, colour: string): void {
+    const [left, right, top, bottom] = [x + 1.5, x + width - 2, y + 1.5, y + LINE - 4];
+    const middle = (top + bottom) / 2;
+    const shape = [left, middle, left + TIP - 2, top, right - TIP + 2, top, right, middle, right - TIP + 2, bottom, left + TIP - 2, bottom, left, middle];
+    pen.polygon(shape, colour);
+    pen.line(shape, ink.value.text, 1);
+}
 
 function paint(pen: Pen, all: Tokens, pieces: Piece[]): void {
     const values = columnOf(all, tokenMeasure.value);
     const scale = { lo: 0, hi: heatEnd(values), log: false };
     const at = token.value === null || !about.value ? -1 : entryOf(all, token.value);
-    for (const { entry, x, y, width, text } of pieces) {
+    for (const { entry, x, y, width, text, isSpecial: isSet } of pieces) {
         const colour = heat(place(scale, values[entry]!));
-        pen.rect(x, y * LINE + 1, width - 0.5, LINE - 4, colour);
+        if (isSet) paintTag(pen, x, y * LINE, width, colour);
+        else pen.rect(x, y * LINE + 1, width - 0.5, LINE - 4, colour);
         pen.rect(x, y * LINE + LINE - 3, width - 0.5, 2, phaseColour(all.phase[entry]!));
-        pen.text(text, x, y * LINE + LINE / 2 - 1, { fill: over(colour), size: 12, mono: true, room: width + 1 });
+        pen.text(text, x + (isSet ? TIP : 0), y * LINE + LINE / 2 - 1, { fill: over(colour), size: 12, mono: true, room: width + 1 - (isSet ? 2 * TIP : 0) });
         if (entry === at) pen.frame(x + 0.75, y * LINE + 0.75, width - 1.5, LINE - 2, ink.value.accent, 2);
     }
 }

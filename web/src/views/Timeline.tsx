@@ -11,7 +11,8 @@ import { toToken } from "../play";
 import { option, type Range, timeRange, token, tokens } from "../state";
 import { Segments } from "../switches";
 import {
-    type Along, byTime, byToken, columnOf, entryOf, heatEnd, lastNotAbove, measuresOf, perEntry, TOKEN_MEASURES, tokenMeasure, useTokens,
+    type Along, byTime, byToken, columnOf, entryOf, heatEnd, isSpecial, lastNotAbove, measuresOf, perEntry, quoted, textRows, TOKEN_MEASURES, tokenMeasure,
+    useTokens,
 } from "../tokens";
 import type { Tokens } from "../types";
 
@@ -126,7 +127,7 @@ function paint(pen: Pen, frame: Frame, all: Tokens, along: Along, values: number
 
 /** On paper of its own, since bars have all colours. */
 function paintText(pen: Pen, frame: Frame, all: Tokens, along: Along, first: number, last: number): void {
-    const { text, paper } = ink.value;
+    const { text, paper, faint } = ink.value;
     const base = frame.y(0);
     if (last - first > frame.width / LETTERS + 2) return;
     for (let i = first; i <= last; i++) {
@@ -139,6 +140,10 @@ function paintText(pen: Pen, frame: Frame, all: Tokens, along: Along, first: num
         const width = Math.min(room, pen.widthOf(shown, { mono: true }) + 6);
         if (turned) pen.rect(x - 7, base - width - 4, 14, width, paper);
         else pen.rect(x - width / 2, base - 18, width, 15, paper);
+        if (isSpecial(all, i)) {
+            if (turned) pen.frame(x - 7, base - width - 4, 14, width, faint);
+            else pen.frame(x - width / 2, base - 18, width, 15, faint);
+        }
         pen.text(shown, x, turned ? base - 7 : base - 10, {
             fill: text, mono: true, room, align: turned ? "left" : "center", turn: turned ? -90 : 0,
         });
@@ -164,8 +169,7 @@ function hoverOf(all: Tokens, along: Along, x: number): Hover | null {
     if (i < 0) return null;
     const each = perEntry(all);
     const from = all.first + i * each;
-    const text = all.text?.[i];
-    const rows: [string, string][] = [["phase", all.phase[i]!]];
+    const rows: [string, string][] = [["phase", all.phase[i]!], ...(each === 1 ? [] : textRows(all, from, from + each - 1))];
     for (const { id, title, print } of TOKEN_MEASURES) {
         const value = columnOf(all, id)[i];
         if (value !== undefined) rows.push([title, id === "bytes" ? `${print(value)} (${count(value)})` : print(value)]);
@@ -173,7 +177,7 @@ function hoverOf(all: Tokens, along: Along, x: number): Hover | null {
     rows.push(["begins at", time(all.start_ns[i]!)]);
     return {
         title: each === 1
-            ? `token ${count(from)}${text ? ` \u201c${tokenText(text)}\u201d` : ""}`
+            ? `token ${count(from)} ${quoted(all, i)}`.trimEnd()
             : `tokens ${count(from)} to ${count(from + each - 1)}, each in the mean`,
         rows,
         outline: { x0: along.from(i), x1: along.to(i), y0: 0, y1: Number.MAX_SAFE_INTEGER },

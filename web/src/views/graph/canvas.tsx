@@ -15,6 +15,8 @@ export interface CanvasProps {
     /** All but the camera, the size and what is pointed at, which are the canvas's own. */
     look: Omit<Look, "camera" | "size" | "pointed">;
     summary: string;
+    /** What cards say of the graph's tokens. */
+    words: [string, string][];
     /** A thing that is to be shown, by a number that changes with each wish. */
     goTo: Signal<{ thing: Thing | null; wish: number }>;
     onChoose(thing: Thing | null): void;
@@ -224,7 +226,7 @@ export function GraphCanvas(props: CanvasProps) {
                 onKeyDown={key}
             >
                 <canvas ref={canvas} style={{ width: `${size.width}px`, height: `${size.height}px` }} />
-                {pointed && <PointedCard scene={scene} thing={pointed.thing} at={pointed.at} size={size} />}
+                {pointed && <PointedCard scene={scene} thing={pointed.thing} at={pointed.at} size={size} words={props.words} />}
             </div>
             <div class="unseen" aria-live="polite">{look.chosen ? saidOf(scene, look.chosen) : ""}</div>
         </div>
@@ -264,7 +266,7 @@ const saidOf = (scene: Scene, thing: Thing): string => {
     return `${title}. ${rows.map((row) => row.join(": ")).join(", ")}`;
 };
 
-function PointedCard({ scene, thing, at, size }: { scene: Scene; thing: Thing; at: Point; size: Size }) {
+function PointedCard({ scene, thing, at, size, words }: { scene: Scene; thing: Thing; at: Point; size: Size; words: [string, string][] }) {
     const { title, rows, note } = figuresOf(scene, thing);
     const style = {
         [at.x > size.width / 2 ? "right" : "left"]: `${(at.x > size.width / 2 ? size.width - at.x : at.x) + 16}px`,
@@ -274,7 +276,7 @@ function PointedCard({ scene, thing, at, size }: { scene: Scene; thing: Thing; a
         <div class="card" style={style}>
             <strong>{title}</strong>
             <dl>
-                {rows.map(([name, value]) => (
+                {[...rows, ...words].map(([name, value]) => (
                     <div key={name}>
                         <dt>{name}</dt>
                         <dd>{value}</dd>

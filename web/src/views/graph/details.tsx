@@ -10,14 +10,16 @@ import type { Scene, Thing } from "./scene";
 interface DetailsProps {
     scene: Scene;
     chosen: Thing | null;
+    /** What is said of the graph's tokens. */
+    words: [string, string][];
     onChoose(thing: Thing): void;
     onToggle(part: number): void;
 }
 
-export function Details({ scene, chosen, onChoose, onToggle }: DetailsProps) {
+export function Details({ scene, chosen, words, onChoose, onToggle }: DetailsProps) {
     if (chosen?.kind === "node") return <OfNode scene={scene} at={chosen.at} onChoose={onChoose} />;
     if (chosen) return <OfPart scene={scene} at={chosen.at} onChoose={onChoose} onToggle={onToggle} />;
-    return <OfGraph scene={scene} />;
+    return <OfGraph scene={scene} words={words} />;
 }
 
 function Rows({ rows }: { rows: [string, string][] }) {
@@ -52,7 +54,7 @@ function Times({ times }: { times: [string, number][] }) {
     );
 }
 
-function OfGraph({ scene }: { scene: Scene }) {
+function OfGraph({ scene, words }: Pick<DetailsProps, "scene" | "words">) {
     const { graph } = scene;
     const sums = new Map<string, number>();
     for (const part of scene.parts) for (const [id, ns] of part.times) sums.set(id, (sums.get(id) ?? 0) + ns);
@@ -64,6 +66,7 @@ function OfGraph({ scene }: { scene: Scene }) {
                 rows={[
                     ["graph", `${count(graph.evaluation)}, ${graph.phase}`],
                     ...(graph.tokens > 1 ? [["tokens together", count(graph.tokens)] as [string, string]] : []),
+                    ...words,
                     ["operations", `${count(graph.nodes.length)}, of which ${count(touching)} touch bytes`],
                     ["bytes", exactBytes(graph.bytes)],
                     ["time", time(graph.end_ns - graph.begin_ns)],
@@ -76,7 +79,7 @@ function OfGraph({ scene }: { scene: Scene }) {
     );
 }
 
-function OfPart({ scene, at, onChoose, onToggle }: { scene: Scene; at: number } & Omit<DetailsProps, "scene" | "chosen">) {
+function OfPart({ scene, at, onChoose, onToggle }: { scene: Scene; at: number } & Pick<DetailsProps, "onChoose" | "onToggle">) {
     const part = scene.parts[at]!;
     const { first, nodes: n } = part.group;
     const slowest = Array.from({ length: n }, (_, i) => first + i)
