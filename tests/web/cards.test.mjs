@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What cards say of tokens: their text, in every view that points at some, and which of them are special.
+// What cards say of tokens: their text, in every view that points at some; special tokens; tokens that a run does not have.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
@@ -165,4 +165,32 @@ test("the card of a special token says what it is", async (t) => {
     const { width } = await area(bars);
     const card = await pointAt(bars, (76 + (0.5 / tokens.phase.length) * (width - 76 - 14)) / width, 0.6);
     assert.equal(card.title, "token 0 \u201c<|im_start|>\u201d (special token)");
+});
+
+test("a token behind the end is the last one, in any view", async (t) => {
+    for (const view of ["heatmap", "graph", "records", "offsets", "file", "buffers", "attention"]) {
+        const tab = await open(t, at, `view=${view}&token=1000&tokens=3-2000`);
+        await address(tab, { token: String(about.tokens - 1), tokens: `3-${about.tokens}` });
+        assert.match(await tab.locator(".where").textContent(), new RegExp(`^token ${about.tokens - 1} `));
+        assert.equal(await tab.locator('main [role="alert"]').count(), 0);
+    }
+    const tab = await open(t, at, "view=heatmap&tokens=500-600");
+    await address(tab, { tokens: null });
+});
+
+test("in a shorter run that is compared no token is marked that it does not have", async (t) => {
+    const longer = await asked(at, "api/traces/1/about");
+    const tab = await open(t, at, `view=compare&trace=1,0&token=${longer.tokens - 1}`);
+    const marked = async (title) =>
+        (await picture(tab, title)).locator("canvas").first().evaluate((canvas) => {
+            const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            let red = 0;
+            for (let i = 0; i < data.length; i += 4) red += data[i] - data[i + 1] > 80 && data[i] - data[i + 2] > 40 ? 1 : 0;
+            return red;
+        });
+    assert.ok((await marked("experts")) > 20);
+    assert.equal(await marked("words"), 0);
+    // From the other side, the first run's last token is chosen.
+    const back = await open(t, at, `view=compare&trace=0,1&token=${longer.tokens - 1}&tokens=0-${longer.tokens - 1}`);
+    await address(back, { token: String(about.tokens - 1), tokens: `0-${longer.tokens - 1}` });
 });

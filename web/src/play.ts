@@ -2,8 +2,8 @@
 /** Play: the play head goes from token to token, or from operation to operation, and all views follow. */
 import { batch, computed, effect, signal } from "@preact/signals";
 
-import { about, askJson, path } from "./api";
-import { layer, operation, option, token, tokens, trace } from "./state";
+import { about, aboutOf, askJson, path } from "./api";
+import { layer, operation, option, token, tokens, trace, traces } from "./state";
 import type { Graph, GraphNode } from "./types";
 
 export type Stride = "token" | "operation";
@@ -62,6 +62,21 @@ export function toToken(at: number): void {
         operation.value = null;
     });
 }
+
+/** Tokens behind the end, as an address of a longer run has them, are brought within those that there are. */
+effect(() => {
+    const run = about.value;
+    if (!run) return;
+    const at = token.value;
+    if (at !== null && at >= run.tokens) token.value = run.tokens > 0 ? run.tokens - 1 : null;
+    const zoomed = tokens.value;
+    // Of runs that are compared, the longest.
+    const all = traces.value.map(aboutOf);
+    if (zoomed === null || all.includes(null)) return;
+    const end = Math.max(...all.map((one) => one!.tokens));
+    if (zoomed.lo >= end) tokens.value = null;
+    else if (zoomed.hi > end) tokens.value = { lo: zoomed.lo, hi: end };
+});
 
 function stepToken(by: number): boolean {
     const { lo, hi } = bounds();

@@ -181,7 +181,7 @@ export function paintSelected(pen: Pen, frame: Frame, of: Kind, run: About): voi
     const { accent } = ink.value;
     const chosen = (along: Along | Across): number | null => {
         switch (along) {
-            case "token": return token.value;
+            case "token": return token.value !== null && token.value < run.tokens ? token.value : null; // of a run that is compared
             case "layer": return layer.value;
             case "expert": return expert.value;
             case "tensor": return tensor.value === null ? null : rowsOf(run).tensors.findIndex(({ id }) => id === tensor.value);
