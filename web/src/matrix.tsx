@@ -36,6 +36,8 @@ export interface MatrixProps {
     keys?: { label: string; colour: string }[];
     /** A word in a cell, if there is room. */
     word?(x: number, y: number): string;
+    /** A cell in CSV, where its number means nothing. */
+    cell?(x: number, y: number): string;
     children?: PictureProps["children"];
 }
 
@@ -112,7 +114,7 @@ export function Matrix(props: MatrixProps) {
                 const cell = at(x, y);
                 if (cell) props.pick?.(...cell);
             }}
-            csv={() => csv([props.yLabel, ...Array.from({ length: columns }, (_, x) => nameX(x))], values.map((row, y) => [nameY(y), ...row]))}
+            csv={() => csv([props.yLabel, ...Array.from({ length: columns }, (_, x) => nameX(x))], values.map((row, y) => [nameY(y), ...(props.cell ? row.map((_, x) => props.cell!(x, y)) : row)]))}
             busy={props.busy} empty={props.empty}
         >
             {props.children}

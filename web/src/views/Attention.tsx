@@ -132,6 +132,7 @@ function Order({ section }: { section: Section }) {
             unit="part" print={(value) => parts[value]?.[0] ?? ""}
             colour={(value) => colours[value] ?? "#999999"} keys={parts.map(([label, colour]) => ({ label, colour }))}
             word={(x, y) => (at[y]?.[x] ? wordOf(at[y]![x]!) : "")}
+            cell={(x, y) => (at[y]?.[x] ? `${at[y]![x]!.access} ${at[y]![x]!.part}` : "")}
             rows={(x, y) => {
                 const one = at[y]?.[x];
                 return one ? [["what", `${one.access === "write" ? "written" : "read"}, ${one.component}`], ["bytes", exactBytes(one.bytes)], ["layer", String(one.layer)]] : [];
