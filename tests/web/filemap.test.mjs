@@ -48,6 +48,41 @@ test("it zooms from the whole file to one expert, and back", async (t) => {
     assert.equal(card.rows.accesses, expert.accesses.toLocaleString("en-US"));
 });
 
+/** The bytes at which rows begin, as the picture says. */
+async function beginnings(map) {
+    const units = { bytes: 1, byte: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };
+    const texts = [...(await taken(map, "SVG")).bytes.toString().matchAll(/text-anchor="end"[^>]*>([\d.,]+) (bytes?|[KMG]iB)</g)];
+    return texts.map(([, number, unit]) => Number(number.replaceAll(",", "")) * units[unit]);
+}
+
+test("rows begin at round bytes, whatever part of the file shows", async (t) => {
+    const size = whole.files[0].bytes;
+    for (const [lo, hi] of [[0, size], [1_000_003, Math.floor(size * 0.7)], [Math.floor(size * 0.31), Math.floor(size * 0.52)]]) {
+        const tab = await open(t, at, `view=file${lo > 0 ? `&bytes=${lo}-${hi}` : ""}`);
+        const rows = await beginnings(await picture(tab, /^Reads of each part/));
+        const step = rows[1] - rows[0];
+        assert.ok(rows.length > 3 && Number.isInteger(Math.log2(step)), `${rows}`);
+        for (const [i, row] of rows.entries()) assert.deepEqual([row % step, row - rows[0]], [0, i * step], `${rows}`);
+        assert.ok(rows[0] >= lo - step && rows[0] <= lo + step && rows.at(-1) < hi && rows.at(-1) > hi - 2 * step, `${rows} of ${lo} to ${hi}`);
+    }
+});
+
+test("a map that is dragged moves, a little at a time too", async (t) => {
+    const size = whole.files[0].bytes;
+    const tab = await open(t, at, `view=file&bytes=${Math.floor(size * 0.31)}-${Math.floor(size * 0.52)}`);
+    const map = await picture(tab, /^Reads of each part/);
+    const before = await beginnings(map);
+    const box = await area(map);
+    await tab.keyboard.down("Shift");
+    await tab.mouse.move(box.x + box.width / 2, box.y + box.height * 0.8);
+    await tab.mouse.down();
+    await tab.mouse.move(box.x + box.width / 2, box.y + box.height * 0.3, { steps: 60 });
+    await tab.mouse.up();
+    await tab.keyboard.up("Shift");
+    await tab.waitForFunction((from) => Number(/bytes=(\d+)-/.exec(location.hash)?.[1]) > from, before[2]);
+    assert.ok((await beginnings(map))[0] > before[0]);
+});
+
 test("a click chooses a block, a second one comes close, and the strip above moves what shows", async (t) => {
     const tab = await open(t, at, "view=file");
     const map = await picture(tab, /^Reads of each part/);

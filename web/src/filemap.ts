@@ -82,6 +82,27 @@ export function rowsFor(blocks: Block[], shown: Range): number {
     return Math.max(1, Math.min(32, 2 ** Math.ceil(Math.log2(Math.max(1, count / 24)))));
 }
 
+/** Rows of bytes, one below the other. */
+export interface Layout {
+    /** The first byte of the first row. */
+    lo: number;
+    perRow: number;
+    rows: number;
+}
+
+/** Rows begin at round bytes, and so hold a little more than what shows. A single row holds just that. */
+export function layoutOf(blocks: Block[], shown: Range): Layout {
+    const length = shown.hi - shown.lo;
+    const most = rowsFor(blocks, shown);
+    if (most === 1) return { lo: shown.lo, perRow: length, rows: 1 };
+    const perRow = 2 ** Math.ceil(Math.log2(length / most));
+    const lo = Math.floor(shown.lo / perRow) * perRow;
+    return { lo, perRow, rows: Math.ceil((shown.hi - lo) / perRow) };
+}
+
+/** All bytes that rows have room for. */
+export const heldBy = ({ lo, perRow, rows }: Layout): Range => ({ lo, hi: lo + rows * perRow });
+
 /** What of the rows a stretch of bytes takes: [row, from, to], in bytes of a row. */
 export function piecesOf(from: number, to: number, shown: Range, perRow: number): [number, number, number][] {
     const pieces: [number, number, number][] = [];
@@ -107,7 +128,8 @@ export function boundsOf(isWhole: boolean, perRow: number, rows: number): Box {
  * The bytes that are meant by a window that a picture of rows was zoomed or moved to; null: all of them. A wheel scales both
  * sides alike, about a point; a rectangle that was drawn means the rows that it touches, or a part of one row.
  */
-export function rangeOf(window: Box, shown: Range, perRow: number, rows: number, all: number, least: number): Range | null {
+export function rangeOf(window: Box, shown: Range, layout: Layout, all: number, least: number): Range | null {
+    const { perRow, rows } = layout;
     const wide = (window.x1 - window.x0) / perRow;
     const high = (window.y1 - window.y0) / rows;
     const fitted = (lo: number, length: number): Range | null => {
@@ -118,17 +140,17 @@ export function rangeOf(window: Box, shown: Range, perRow: number, rows: number,
     };
     const length = shown.hi - shown.lo;
     if (wide > 2 * BEYOND && high > 2 * BEYOND) return null;
-    if (Math.abs(wide - 1) < 1e-6 && Math.abs(high - 1) < 1e-6) return fitted(shown.lo + window.x0 + Math.round(window.y0) * perRow, length);
+    if (Math.abs(wide - 1) < 1e-6 && Math.abs(high - 1) < 1e-6) return fitted(shown.lo + window.x0 + window.y0 * perRow, length);
     if (Math.abs(wide - high) < 1e-3 * wide) {
         const x = Math.max(0, Math.min(perRow, window.x0 / (1 - wide)));
         const y = Math.max(0, Math.min(rows - 1e-9, window.y0 / (1 - high)));
-        const about = shown.lo + Math.floor(y) * perRow + x;
+        const about = layout.lo + Math.floor(y) * perRow + x;
         const share = (about - shown.lo) / length;
         return fitted(about - share * length * wide, length * wide);
     }
     const first = Math.max(0, Math.floor(window.y0));
     const last = Math.min(rows - 1, Math.ceil(window.y1) - 1);
     const [from, to] = first === last ? [window.x0, window.x1] : [0, perRow];
-    const lo = shown.lo + first * perRow + from;
-    return fitted(lo, shown.lo + last * perRow + to - lo);
+    const lo = layout.lo + first * perRow + from;
+    return fitted(lo, layout.lo + last * perRow + to - lo);
 }

@@ -5,7 +5,7 @@ import { useMemo, useState } from "preact/hooks";
 import { about, isFile as isExported, path, tensorsById, useJson } from "../api";
 import { byteTicks } from "../axes";
 import { componentColour, heat, ink, onColour, place, type Scale } from "../colours";
-import { asInFile, type Block, blockAt, boundsOf, type FileAnswer, firstBehind, inOrder, piecesOf, rangeOf, rowsFor, type Strip } from "../filemap";
+import { asInFile, type Block, blockAt, boundsOf, type FileAnswer, firstBehind, heldBy, inOrder, type Layout, layoutOf, piecesOf, rangeOf, type Strip } from "../filemap";
 import { bytes, count, csv, exactBytes, percent } from "../format";
 import type { Frame } from "../frame";
 import type { Pen } from "../pen";
@@ -173,10 +173,10 @@ function Rows({ strip, shown, scale, which, colourOf, busy, onShown, lack, upTo,
     const run = about.value!;
     const blocks = strip?.blocks ?? [];
     const all = strip?.bytes ?? 1;
-    const rows = rowsFor(blocks, shown);
-    const perRow = (shown.hi - shown.lo) / rows;
+    const layout = layoutOf(blocks, shown);
+    const { lo: first, perRow, rows } = layout;
     const isWhole = shown.lo <= 0 && shown.hi >= all;
-    const byteOf = (x: number, y: number): number => shown.lo + Math.max(0, Math.min(rows - 1, Math.floor(y))) * perRow + x;
+    const byteOf = (x: number, y: number): number => first + Math.max(0, Math.min(rows - 1, Math.floor(y))) * perRow + x;
     const at = (x: number, y: number): Block | null => blockAt(blocks, byteOf(x, y));
     const parts = useMemo(() => [...new Set(blocks.map((block) => tensorOf(block)?.component ?? "other"))], [blocks]);
     const read = blocks.filter(({ accesses }) => accesses > 0);
@@ -187,18 +187,18 @@ function Rows({ strip, shown, scale, which, colourOf, busy, onShown, lack, upTo,
             title={which.id === "part" ? `What lies where in ${name}` : `Reads of each part of ${name}, ${upTo}`} name={`file-map-${which.id}`}
             summary={`${count(read.length)} of ${count(blocks.length)} blocks, ${bytes(readBytes)} of ${bytes(all)}, were read ${upTo}.`}
             bounds={boundsOf(isWhole, perRow, rows)} window={{ x0: 0, x1: perRow, y0: 0, y1: rows }} least={{ x: Math.min(perRow, LEAST), y: 1e-9 }} left={86}
-            onWindow={(to) => onShown(rangeOf(to, shown, perRow, rows, all, LEAST))} step={{ x: perRow / 60, y: 1 }}
+            onWindow={(to) => onShown(rangeOf(to, shown, layout, all, LEAST))} step={{ x: perRow / 60, y: 1 }}
             xAxis={{ label: `bytes from the beginning of a row; a row has ${bytes(perRow)}`, print: (value) => `+${bytes(value)}`, ticks: byteTicks }}
-            yAxis={{ label: "", cells: true, print: (row) => bytes(shown.lo + row * perRow), ticks: (lo, hi, most) => rowTicks(lo, hi, most, rows) }}
+            yAxis={{ label: "", cells: true, print: (row) => bytes(first + row * perRow), ticks: (lo, hi, most) => rowTicks(lo, hi, most, layout) }}
             legend={which.id === "part"
                 ? { kind: "keys", items: parts.map((part) => ({ label: part, colour: componentColour(part) })) }
                 : { kind: "scale", label: which.unit, scale, print: which.print, nothing: "never read" }}
-            paint={(pen, frame) => paintRows(pen, frame, blocks, shown, perRow, rows, colourOf)}
+            paint={(pen, frame) => paintRows(pen, frame, blocks, shown, layout, colourOf)}
             hover={(x, y) => {
                 const hover = strip ? hoverOf(strip, byteOf(x, y)) : null;
                 const block = at(x, y);
                 const row = Math.floor(y);
-                const piece = block && piecesOf(block.at, block.end, shown, perRow).find(([one]) => one === row);
+                const piece = block && piecesOf(block.at, block.end, heldBy(layout), perRow).find(([one]) => one === row);
                 return hover && piece ? { ...hover, outline: { x0: piece[1], x1: piece[2], y0: row, y1: row + 1 } } : hover;
             }}
             pick={(x, y) => {
@@ -226,23 +226,27 @@ function Rows({ strip, shown, scale, which, colourOf, busy, onShown, lack, upTo,
     );
 }
 
-function rowTicks(lo: number, hi: number, most: number, rows: number): number[] {
+/** Where there is no room for all rows, those that begin at the roundest bytes. */
+function rowTicks(lo: number, hi: number, most: number, { lo: begin, perRow, rows }: Layout): number[] {
     const each = Math.max(1, 2 ** Math.ceil(Math.log2((hi - lo) / Math.max(1, most))));
-    return Array.from({ length: Math.ceil(rows / each) }, (_, i) => i * each);
+    const first = rows === 1 ? 0 : (each - ((begin / perRow) % each)) % each;
+    return Array.from({ length: Math.max(0, Math.ceil((rows - first) / each)) }, (_, i) => first + i * each);
 }
 
-function paintRows(pen: Pen, frame: Frame, blocks: Block[], shown: Range, perRow: number, rows: number, colourOf: Look["colourOf"]): void {
+function paintRows(pen: Pen, frame: Frame, blocks: Block[], shown: Range, layout: Layout, colourOf: Look["colourOf"]): void {
+    const { perRow, rows } = layout;
+    const held = heldBy(layout);
     const { line, text, accent } = ink.value;
     const high = frame.height / rows;
     const gap = high > 8 ? 2 : high > 4 ? 1 : 0;
     const labels: [string, number, number, number, string | null][] = [];
     const outlined: [number, number, number][] = [];
-    for (let i = firstBehind(blocks, shown.lo); i < blocks.length && blocks[i]!.at < shown.hi; i++) {
+    for (let i = firstBehind(blocks, held.lo); i < blocks.length && blocks[i]!.at < held.hi; i++) {
         const block = blocks[i]!;
         const colour = colourOf(block);
         const of = tensorOf(block);
         const isChosen = tensor.value !== null && of?.id === tensor.value && (expert.value === null || block.expert === null || block.expert === expert.value);
-        const pieces = piecesOf(block.at, block.end, shown, perRow);
+        const pieces = piecesOf(block.at, block.end, held, perRow);
         for (const [row, from, to] of pieces) {
             const [left, right] = [frame.x(from), frame.x(to)];
             const top = frame.y(row);
@@ -260,6 +264,15 @@ function paintRows(pen: Pen, frame: Frame, blocks: Block[], shown: Range, perRow
     for (const [label, left, right, top, colour] of labels) {
         if (pen.widthOf(label, { size: 10 }) > right - left - 8) continue;
         pen.text(label, left + 5, top + (high - gap) / 2, { fill: colour === null ? text : onColour(colour), size: 10 });
+    }
+    // What is in these rows, but not asked for.
+    for (const [begin, end, edge] of [[held.lo, shown.lo, shown.lo], [shown.hi, held.hi, shown.hi]] as const) {
+        for (const [row, from, to] of piecesOf(begin, end, held, perRow)) {
+            pen.fade(0.7, () => pen.rect(frame.x(from), frame.y(row), frame.x(to) - frame.x(from), high, ink.value.paper));
+        }
+        const row = Math.floor((edge - held.lo) / perRow);
+        const x = frame.x(edge - held.lo - row * perRow);
+        if (begin < end) pen.line([x, frame.y(row), x, frame.y(row) + high - gap], text, 1);
     }
     for (const [row, left, right] of outlined) pen.frame(left, frame.y(row) + 0.5, Math.max(2, right - left - 1), high - gap - 1, accent, 2);
 }
