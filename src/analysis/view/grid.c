@@ -26,6 +26,16 @@ static uint64_t cells_of(uint64_t length, uint64_t span) {
     return span ? length / span + (length % span != 0) : 0;
 }
 
+/* False: no memory. */
+static bool find_rows(struct grid * g, uint64_t y_length, uint64_t below) {
+    g->row_of = malloc((y_length + 1) * sizeof *g->row_of);
+    g->n_rows = g->row_of ? y_length : 0;
+    for (uint64_t i = 0; i < g->n_rows; i++) {
+        g->row_of[i] = i < g->query->y0 || i >= below ? GRID_NO_ROW : (uint32_t) ((i - g->query->y0) / g->row_span);
+    }
+    return g->row_of;
+}
+
 bool grid_lay_out(struct grid * g, uint64_t x_length, uint64_t y_length, uint64_t unit, uint32_t of_band) {
     const struct grid_query * q = g->query;
     const uint64_t x0 = q->x0 / unit * unit;
@@ -35,7 +45,7 @@ bool grid_lay_out(struct grid * g, uint64_t x_length, uint64_t y_length, uint64_
     g->row_span = span_of(height, q->most_rows, 1);
     const uint64_t columns = cells_of(width, g->column_span), rows = cells_of(height, g->row_span);
     const uint64_t behind = x0 + columns * g->column_span, below = q->y0 + rows * g->row_span;
-    return grid_tile_begin(g->tile, x0, behind, q->y0, below, columns, rows) &&
+    return find_rows(g, y_length, below) && grid_tile_begin(g->tile, x0, behind, q->y0, below, columns, rows) &&
            tile_band_begin(&g->band, g->tile, of_band ? of_band : g->tile->columns);
 }
 
@@ -260,6 +270,7 @@ int view_grid(const struct subject * subject, const struct grid_query * query, c
     }
     const int status = grid_has_blocks(&g) ? grid_from_blocks(&g, error) : from_trace(&g, error);
     tile_band_free(&g.band);
+    free(g.row_of);
     if (status != 0) { grid_tile_free(tile); }
     return status;
 }

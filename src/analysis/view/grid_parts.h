@@ -7,6 +7,8 @@
 
 #include "analysis/view/grid.h"
 
+#define GRID_NO_ROW UINT32_MAX
+
 struct grid {
     const struct subject * subject;
     const struct grid_query * query;
@@ -14,6 +16,8 @@ struct grid {
     const struct pyramid * pyramid; /* NULL: sums are made from the trace */
     uint32_t layers;                /* counting them takes a look at every graph */
     uint64_t column_span, row_span;
+    uint32_t * row_of; /* by row of the data: that of its cells, or GRID_NO_ROW: it is outside of the window */
+    uint64_t n_rows;   /* of the data */
     struct tile_band band;
 };
 
@@ -24,8 +28,8 @@ bool grid_lay_out(struct grid * g, uint64_t x_length, uint64_t y_length, uint64_
 
 /* Where a cell of the band is. False: the row is outside of the window. */
 static inline bool grid_cell(const struct grid * g, uint32_t column, uint64_t row, size_t * cell) {
-    if (row < g->tile->y0 || row >= g->tile->y1) { return false; }
-    *cell = tile_band_cell(&g->band, column, (uint32_t) ((row - g->tile->y0) / g->row_span));
+    if (row >= g->n_rows || g->row_of[row] == GRID_NO_ROW) { return false; }
+    *cell = tile_band_cell(&g->band, column, g->row_of[row]);
     return true;
 }
 
