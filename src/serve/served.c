@@ -95,6 +95,7 @@ const struct pyramid * served_pyramid(struct served * s) {
     }
     const struct pyramid * pyramid = s->outgrown ? NULL : s->pyramid;
     pthread_mutex_unlock(&s->summing);
+    if (pyramid && !s->running) { s->pictured = true; }
     return pyramid;
 }
 
@@ -105,6 +106,18 @@ const struct file_reads * served_reads(struct served * s) {
     const struct file_reads * reads = s->reads;
     pthread_mutex_unlock(&s->reading);
     return reads;
+}
+
+bool served_is_to_prepare(const struct served * s) {
+    return s->pictured && !s->prepared;
+}
+
+void served_prepare(struct served * s) {
+    s->prepared = true;
+    served_begin(s);
+    served_reads(s);
+    if (s->records) { view_records_prepare(s->records); }
+    served_end(s);
 }
 
 static bool tell_progress(uint32_t done, uint32_t all, void * user) {

@@ -35,6 +35,8 @@ struct served {
     _Atomic uint64_t looked_ns;    /* when somebody last went to look for more; UINT64_MAX: there will be none */
     uint32_t revision;
     bool running;
+    _Atomic bool pictured; /* a picture of it as a long trace that has ended was asked for */
+    _Atomic bool prepared;
     bool outgrown; /* the pyramid is of the trace before it grew */
 };
 
@@ -59,6 +61,13 @@ const struct pyramid * served_pyramid(struct served * served);
 
 /* What was read of the model's files, likewise; of short traces too. */
 const struct file_reads * served_reads(struct served * served);
+
+/* Whether a picture of a long trace that has ended was asked for, and it was not prepared yet. */
+bool served_is_to_prepare(const struct served * served);
+
+/* Finds out what is needed once for offsets over time and for records, so that who asks for them first does not wait.
+ * Takes a second for a hundred million records. For one thread at a time. */
+void served_prepare(struct served * served);
 
 /* Between these two the trace does not change. */
 void served_begin(struct served * served);

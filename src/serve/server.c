@@ -4,6 +4,7 @@
  * not at hand is made by workers; meanwhile the connection is suspended.
  */
 #include <microhttpd.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,8 @@ enum {
 };
 
 struct server {
+    struct job preparing; /* first: this job is a server */
+    _Atomic bool is_preparing;
     struct MHD_Daemon * daemon;
     struct workers * workers;
     struct served_list * list;
@@ -149,11 +152,29 @@ static enum MHD_Result admit(struct exchange * x, const char * method, bool * se
     return MHD_YES;
 }
 
+static void prepare(struct job * job, bool ending) {
+    struct server * s = (struct server *) job;
+    for (size_t i = 0; i < s->list->count && !ending; i++) {
+        if (served_is_to_prepare(s->list->at[i])) { served_prepare(s->list->at[i]); }
+    }
+    s->is_preparing = false;
+}
+
+/* After a picture, as a browser is busy until the first. One trace after the other, so that workers are left. */
+static void prepare_if_asked(struct server * s) {
+    bool asked = false;
+    for (size_t i = 0; i < s->list->count; i++) { asked |= served_is_to_prepare(s->list->at[i]); }
+    if (!asked || atomic_exchange(&s->is_preparing, true)) { return; }
+    s->preparing = (struct job){ .slow = true, .run = prepare };
+    workers_add(s->workers, &s->preparing);
+}
+
 static void make_answer(struct job * job, bool ending) {
     struct exchange * x = (struct exchange *) job;
-    x->answer =
-        ending ? answer_line(ANSWER_BUSY, "The server ends.\n") : route_answer(x->server->list, x->path, &x->request);
-    MHD_resume_connection(x->connection);
+    struct server * s = x->server;
+    x->answer = ending ? answer_line(ANSWER_BUSY, "The server ends.\n") : route_answer(s->list, x->path, &x->request);
+    MHD_resume_connection(x->connection); /* from here on it is no longer the worker's */
+    if (!ending) { prepare_if_asked(s); }
 }
 
 static enum MHD_Result begin_answer(struct exchange * x) {

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <arpa/inet.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,8 +111,15 @@ static void test_what_is_known_stays_until_more_comes(void ** state) {
         assert_int_equal(s->revision, part);
         assert_ptr_equal(s->records, records);
         assert_ptr_equal(served_pyramid(s), sums);
+        assert_int_equal(served_is_to_prepare(s), part == PARTS);
         if (!s->running) { break; }
     }
+    assert_null(s->reads);
+    served_prepare(s);
+    assert_non_null(s->reads);
+    assert_false(served_is_to_prepare(s));
+    served_pyramid(s);
+    assert_false(served_is_to_prepare(s));
     served_free(list);
     end_run(&r);
 }
@@ -246,6 +254,7 @@ static void test_clients_of_a_trace_that_grows(void ** state) {
         write_part(&r, part);
         wait_until_told(part);
     }
+    while (!list->at[0]->prepared) { sched_yield(); } /* clients ask for pictures until the server stops */
     while (!server_stop(server)) {} /* an answer may take longer */
     for (unsigned i = 0; i < CLIENTS; i++) { pthread_join(clients[i].thread, NULL); }
     served_free(list);

@@ -216,6 +216,13 @@ int view_records_page(struct view_records * v, const struct records_query * quer
     return status;
 }
 
+void view_records_prepare(struct view_records * v) {
+    const struct records_query all = { 0 };
+    struct tat_error error;
+    struct records_kept * k = records_keep(v, &all, &error);
+    if (k) { records_release(v, k); }
+}
+
 void records_page_free(struct records_page * page) {
     free(page->rows);
     *page = (struct records_page){ 0 };

@@ -79,6 +79,10 @@ struct view_records;
 struct view_records * view_records_new(const struct tat_trace * trace, struct tat_error * error);
 void view_records_free(struct view_records * records); /* NULL is allowed */
 
+/* Finds out what pages of all filters need, and counts all records, so that the first page does not
+ * take longer than others. If it fails, so will the page. */
+void view_records_prepare(struct view_records * records);
+
 /* 0, or -1 with *error: TAT_ERROR_USAGE, memory, or a file that was cut. It is not an error if nothing passes, or if
  * the trace has no tensor, operation or file of that name. Free the page with records_page_free. */
 int view_records_page(struct view_records * records, const struct records_query * query, struct records_page * page,
