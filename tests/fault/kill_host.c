@@ -15,8 +15,9 @@
 
 #include "trace_facts.h"
 
-/* A trace opens after some 5 ms and a graph takes 0.2 ms, so kills come before, during and after everything. */
-enum { LATEST_US = 40000, TORN_MAX = 8 << 10 };
+/* A trace opens after some 5 ms and a graph takes 0.2 ms, so kills come before, during and after everything. Where so many
+ * come before, as on a busy machine, later ones do too. */
+enum { LATEST_US = 40000, LATEST_MOST_US = 900000, MANY = 20, TORN_MAX = 8 << 10 };
 
 static void start_host(char ** argv, const char * run) {
     setenv("LD_PRELOAD", argv[1], 1);
@@ -27,8 +28,8 @@ static void start_host(char ** argv, const char * run) {
 }
 
 /* False: the host ended by itself, which must not happen. */
-static bool run_and_kill(char ** argv, const char * run) {
-    const long after = random() % LATEST_US;
+static bool run_and_kill(char ** argv, const char * run, long latest_us) {
+    const long after = random() % latest_us;
     const struct timespec pause = { .tv_nsec = after * 1000 };
     int status;
     const pid_t host = fork();
@@ -57,17 +58,19 @@ int main(int argc, char ** argv) {
     if (argc != 6) { return 2; }
     struct trace_facts facts = { 0 };
     int read = 0, wrong = 0;
+    long latest_us = LATEST_US;
     srandom(1);
     for (int i = 0; i < atoi(argv[5]); i++) {
         char run[4096], path[4200];
         snprintf(run, sizeof run, "%s/run_%d", argv[4], i);
-        if (mkdir(run, 0700) != 0 || !run_and_kill(argv, run)) {
+        if (mkdir(run, 0700) != 0 || !run_and_kill(argv, run, latest_us)) {
             perror(run);
             return 1;
         }
         const int result = read_trace(run, &facts);
         read += result == 1;
         wrong += result == -1;
+        if (read == 0 && i % MANY == MANY - 1 && latest_us < LATEST_MOST_US / 2) { latest_us *= 2; }
         snprintf(path, sizeof path, "%s/tensor_access.bin", run);
         if (result != -1) {
             unlink(path);

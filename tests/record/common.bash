@@ -90,3 +90,13 @@ parts_are() {
 
 # weights_of FILE: how many weights $trace has of the model file with this number; 0: of none.
 weights_of() { awk -F '\t' -v file="$1" 'NR > 1 && $4 == "weight" && $9 == file' "$trace/tensor_names.txt" | wc -l; }
+
+# unused_port: below those that the system gives to whoever asks for any, so that nobody gets it meanwhile.
+unused_port() {
+    python3 -c 'import random, socket
+for port in random.sample(range(10000, 30000), 100):
+    with socket.socket() as one:
+        if one.connect_ex(("127.0.0.1", port)) != 0:
+            print(port)
+            break'
+}

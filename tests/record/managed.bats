@@ -374,10 +374,7 @@ preloaded() {
     status=0
     env LD_PRELOAD="$MANAGER" TAT_MANAGE="memory=110000000;report=$PWD/report" "$program" -m "$model" --temp 0 "${plain[@]}" \
         --ignore-eos -p "$prompt" -n 60 -t 2 < /dev/null > text 2> talk &
-    for _ in $(seq 200); do
-        [ "$(stat -c %s text)" -lt 20 ] || break
-        sleep 0.05
-    done
+    until [ "$(stat -c %s text)" -ge 20 ]; do kill -0 $! && sleep 0.05 || break; done
     truncate -s 1M short.gguf
     wait $! || status=$?
     cat talk | tail -3
@@ -390,10 +387,7 @@ on_disk() {
     bash -c 'echo $$ > '"$blkio"'/cgroup.procs; exec "$@"' bash env LD_PRELOAD="$MANAGER" \
         TAT_MANAGE="memory=110000000;report=$PWD/report" "$program" -m "$model" --temp 0 "${plain[@]}" --ignore-eos \
         -p "$prompt" -n "$1" -t 2 < /dev/null > text 2> talk &
-    for _ in $(seq 400); do
-        [ ! -s text ] || break
-        sleep 0.05
-    done
+    until [ -s text ]; do kill -0 $! && sleep 0.05 || break; done
 }
 
 @test "managed: the disk becomes ten times slower" {
@@ -424,16 +418,15 @@ on_disk() {
 
 @test "managed: killed, it leaves nothing behind" {
     model $dense
-    before=$(ls /dev/shm | wc -l)
     env LD_PRELOAD="$MANAGER" TAT_MANAGE="memory=110000000;report=$PWD/report" "$program" -m "$model" --temp 0 "${plain[@]}" \
         --ignore-eos -p "$prompt" -n 400 -t 2 < /dev/null > text 2> talk &
-    for _ in $(seq 200); do
-        [ ! -s text ] || break
-        sleep 0.05
-    done
+    until [ -s text ]; do kill -0 $! && sleep 0.05; done
+    kill -STOP $!
+    grep -q "memfd:tat-pool" /proc/$!/maps
+    ! grep -q /dev/shm /proc/$!/maps || return 1 # nothing that has a name, and would stay
+    ! readlink /proc/$!/fd/* | grep /dev/shm || return 1
     kill -KILL $!
     ! wait $! || return 1
-    [ "$(ls /dev/shm | wc -l)" -eq "$before" ]
     ! grep -l "$PWD" /proc/[0-9]*/maps 2> /dev/null || return 1
 }
 
@@ -442,13 +435,12 @@ on_disk() {
 @test "managed: a server with two slots answers two at once as it does unmanaged" {
     [ -x "$LLAMA/llama-server" ] || skip "no llama-server: scripts/get-llama.sh 0.3.36 llama-server makes one"
     model $experts
-    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    port=$(unused_port)
     for told in "" "memory=250000000;check=1;report=$PWD/report"; do
         env LD_PRELOAD="${told:+$MANAGER}" TAT_MANAGE="$told" "$LLAMA/llama-server" -m "$model" --host 127.0.0.1 \
             --port "$port" -t 2 -np 2 -c 1024 2> talk 3>&- &
         server=$!
-        for _ in $(seq 300); do
-            ! python3 -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:$port/health')" 2> /dev/null || break
+        until python3 -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:$port/health')" 2> /dev/null; do
             kill -0 $server
             sleep 0.1
         done

@@ -42,8 +42,9 @@ python_like_untraced() {
     coproc "${host[@]}" "$model" "$prompt" 400 2> /dev/null
     pid=$COPROC_PID
     read -r -n 1 -u "${COPROC[0]}" _ # it writes: all is loaded
+    kill -STOP "$pid"                # so that it is still there, however long the doctor takes
     run "$TAT" doctor "$pid"
-    kill "$pid"
+    kill -KILL "$pid"
     [ "$status" -eq 0 ]
     [[ $output == *"through the dynamic linker"* ]]
     [[ $output == *"mapped: $model"* ]]

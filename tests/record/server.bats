@@ -12,7 +12,7 @@ short="The capital of France is"
 setup() {
     [ -x "$LLAMA/llama-server" ] || skip "no llama-server: scripts/get-llama.sh 0.3.36 llama-server makes one"
     trace=$BATS_TEST_TMPDIR/run
-    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    port=$(unused_port)
 }
 
 teardown() {
@@ -30,9 +30,8 @@ serve() {
     done
     "${before[@]}" "$LLAMA/llama-server" -m "$model" --host 127.0.0.1 --port "$port" -t 2 "${@:2}" 2> "$trace.stderr" 3>&- &
     server=$!
-    for _ in $(seq 600); do
+    while kill -0 "$server"; do
         ! is_ready || return 0
-        kill -0 "$server" || break
         sleep 0.2
     done
     cat "$trace.stderr"
@@ -96,7 +95,7 @@ count() { "$EVALUATIONS" "$trace" | grep -c "^$1" || true; }
 @test "server: two at once, experts" {
     model $experts
     serve "$TAT" record -o "$trace" -- . -np 2 --kv-unified
-    ask meanwhile 60 "$short" 4 "$prompt"
+    ask meanwhile 120 "$short" 4 "$prompt"
     stop INT
     "$TAT" verify "$trace"
     [ "$(count 'mixed 45 tokens, 2 outputs')" -eq 1 ]
@@ -109,9 +108,13 @@ count() { "$EVALUATIONS" "$trace" | grep -c "^$1" || true; }
     serve . -np 4 -c 1024
     untraced=$(ask "${questions[@]}")
     stop TERM
-    serve "$TAT" record -o "$trace" -- . -np 4 -c 1024
-    [ "$(ask "${questions[@]}")" = "$untraced" ]
-    stop TERM
+    for _ in {1..10}; do # until no answer ended before the last question came, as one may on a busy machine
+        rm -rf "$trace"
+        serve "$TAT" record -o "$trace" -- . -np 4 -c 1024
+        [ "$(ask "${questions[@]}")" = "$untraced" ]
+        stop TERM
+        [ "$(count 'generate 4 tokens, 4 outputs')" -eq 0 ] || break
+    done
     "$TAT" verify "$trace"
     "$EVALUATIONS" "$trace" | cut -d\; -f1 | sort | uniq -c
     [ "$(count 'generate 4 tokens, 4 outputs')" -ge 1 ]
@@ -151,21 +154,18 @@ count() { "$EVALUATIONS" "$trace" | grep -c "^$1" || true; }
     done
 }
 
-# How often the server has unloaded its model.
-slept() { grep -c 'server is entering sleeping state' "$trace.stderr" || true; }
+# Whether the server has unloaded its model. What it is asked while it does so, it may forget.
+is_asleep() {
+    python3 -c "import json, sys, urllib.request
+sys.exit(not json.load(urllib.request.urlopen('http://127.0.0.1:$port/props', timeout=60))['is_sleeping'])"
+}
 
 @test "server: it sleeps and wakes: a context each time, tokens from 0, and the model's weights once" {
     model random-llama.gguf
     serve "$TAT" record -o "$trace" -- . -np 1 -c 512 --sleep-idle-seconds 1
     for _ in 1 2 3; do
-        before=$(slept) # it may be asleep already
+        until is_asleep; do sleep 0.1; done
         ask turn 4 "$short"
-        for _ in $(seq 300); do
-            [ "$(slept)" -eq "$before" ] || break
-            sleep 0.1
-        done
-        [ "$(slept)" -gt "$before" ]
-        sleep 1 # what it is asked while it unloads its model, it may forget
     done
     stop TERM
     run -0 "$TAT" verify "$trace"
