@@ -9,7 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { PAGE = 4096 }; /* of the tests; a multiple of no page that is larger */
+enum {
+    PAGE = 4096,         /* of the tests; a multiple of no page that is larger */
+    PATIENCE_MS = 60000, /* how long a test waits for what is to be: on a busy machine it may be late */
+};
 
 /* Writes the bytes that belong at the offset, a multiple of 8. */
 void paged_fill(char * at, uint64_t offset, size_t bytes);

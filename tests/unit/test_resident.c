@@ -138,10 +138,11 @@ static void memory_is_given_back(void ** state) {
         take_turn(&w, &all);
     }
     stop_readers(&w);
+    for (int i = 0; i < PATIENCE_MS && resident_totals(w.resident).pool > RING * PAGE; i++) { usleep(1000); }
     assert_int_equal(resident_totals(w.resident).pool, RING * PAGE);
     assert_int_equal(resident_totals(w.resident).errors, 0);
     resident_hand_back(w.resident);
-    for (int i = 0; i < 1000 && !resident_is_broken(w.resident); i++) { usleep(1000); }
+    for (int i = 0; i < PATIENCE_MS && !resident_is_broken(w.resident); i++) { usleep(1000); }
     assert_true(resident_is_broken(w.resident));
     end(&w);
 }
@@ -160,7 +161,7 @@ static void memory_is_given_back_between_turns(void ** state) {
     take_turn(&w, &all);
     usleep(20000); /* the next one's first pieces are read meanwhile */
     resident_resize(w.resident, (uint64_t) 2 * RING * PAGE, (uint64_t) 2 * RING * PAGE, 0, classes);
-    for (int i = 0; i < 5000 && resident_totals(w.resident).pool > 2 * RING * PAGE; i++) { usleep(1000); }
+    for (int i = 0; i < PATIENCE_MS && resident_totals(w.resident).pool > 2 * RING * PAGE; i++) { usleep(1000); }
     assert_int_equal(resident_totals(w.resident).pool, 2 * RING * PAGE);
     take_turn(&w, &all);
     end(&w);
@@ -245,7 +246,7 @@ static void a_cut_file_is_handed_back(void ** state) {
     begin(&w, 100 * PAGE, 16 * PAGE, READER_ANY);
     assert_int_equal(truncate(path, (off_t) PAGES / 2 * PAGE), 0);
     go_wild(&w, &x, 40);
-    for (int i = 0; i < 5000 && !resident_is_broken(w.resident); i++) { usleep(1000); }
+    for (int i = 0; i < PATIENCE_MS && !resident_is_broken(w.resident); i++) { usleep(1000); }
     assert_true(resident_is_broken(w.resident));
     resident_free(w.resident);
     for (uint64_t page = 0; page < PAGES / 2; page++) { assert_true(page_is_right(&w, page)); }
@@ -287,7 +288,7 @@ static void a_file_that_is_written_to_is_handed_back(void ** state) {
     paged_fill(before, 0, sizeof before);
     for (size_t i = 0; i < sizeof after; i++) { after[i] = (char) ~before[i]; }
     assert_int_equal(pwrite(fd, after, sizeof after, 0), sizeof after);
-    for (int i = 0; i < 2000 && !resident_is_broken(w.resident); i++) {
+    for (int i = 0; i < PATIENCE_MS && !resident_is_broken(w.resident); i++) {
         go_wild(&w, &x, 1);
         usleep(1000);
     }
@@ -318,7 +319,7 @@ static void memory_goes_with_the_model(void ** state) {
     go_wild(&w, &x, 20);
     assert_true(shared_memory() > 0);
     assert_true(resident_forget(w.resident, w.at, PAGE));
-    for (int i = 0; i < 2000 && (!resident_is_broken(w.resident) || shared_memory()); i++) { usleep(1000); }
+    for (int i = 0; i < PATIENCE_MS && (!resident_is_broken(w.resident) || shared_memory()); i++) { usleep(1000); }
     assert_int_equal(shared_memory(), 0);
     end(&w);
 }
@@ -400,12 +401,11 @@ static void be_interrupted(void) {
 /* Whatever its thread holds when the signal comes. */
 static void a_signal_handler_may_unmap(void ** state) {
     (void) state;
-    enum { TRIES = 4000 };
     int status = -1, i = 0;
     const pid_t child = fork();
     if (child == 0) { be_interrupted(); }
-    while (waitpid(child, &status, WNOHANG) == 0 && ++i < TRIES) { usleep(5000); }
-    if (i == TRIES) {
+    while (waitpid(child, &status, WNOHANG) == 0 && ++i < PATIENCE_MS) { usleep(1000); }
+    if (i == PATIENCE_MS) {
         kill(child, SIGKILL);
         waitpid(child, &status, 0);
     }
@@ -489,6 +489,7 @@ static void its_thread_runs_as_soon_as_it_wakes(void ** state) {
     prepare(&w, &x, 61);
     assert_false(has_slice(SLICE_NS));
     begin(&w, 200 * PAGE, 32 * PAGE, READER_ANY);
+    for (int i = 0; i < PATIENCE_MS && !has_slice(SLICE_NS); i++) { usleep(1000); } /* it asks for it itself */
     assert_true(has_slice(SLICE_NS));
     end(&w);
 }

@@ -43,7 +43,7 @@ static uint32_t pieces_in(const struct world * w) {
 }
 
 static void wait_for_reads(const struct world * w, uint64_t loads) {
-    for (int i = 0; i < 5000 && resident_totals(w->resident).loads < loads; i++) { usleep(1000); }
+    for (int i = 0; i < PATIENCE_MS && resident_totals(w->resident).loads < loads; i++) { usleep(1000); }
     assert_int_equal(resident_totals(w->resident).loads, loads);
 }
 
@@ -67,7 +67,7 @@ static void what_is_wanted_takes_the_room_of_what_is_not(void ** state) {
     struct world w;
     begin_cached(&w, POOL, SCRATCH);
     uint64_t free_pages;
-    for (int i = 0; i < 5000; i++) {
+    for (int i = 0; i < PATIENCE_MS; i++) {
         free_pages = resident_totals(w.resident).pool_free / PAGE;
         if (free_pages < SCRATCH + 8 && resident_totals(w.resident).loads > 20) { break; }
         usleep(1000);
@@ -120,7 +120,7 @@ static void what_goes_and_is_wanted_stays(void ** state) {
     usleep(10000);
     assert_int_equal(pieces_in(&w), w.n_pieces);
     take_memory_away(&w, bytes_of(&w, 2) + bytes_of(&w, 3));
-    for (int i = 0; i < 5000 && resident_totals(w.resident).drops < 2; i++) { usleep(1000); }
+    for (int i = 0; i < PATIENCE_MS && resident_totals(w.resident).drops < 2; i++) { usleep(1000); }
     assert_true(resident_is_in(w.resident, 1));
     assert_int_equal(pieces_in(&w), w.n_pieces - 2);
     end(&w);
@@ -205,7 +205,7 @@ static void what_is_left_is_read_ahead(void ** state) {
     assert_false(is_read_ahead(middle_of(&w, w.n_pieces - 2)));
     memset(classes, PLACE_LEAVE, sizeof classes);
     resident_resize(w.resident, (uint64_t) 16 * PAGE, 0, 0, classes);
-    for (int i = 0; i < 5000 && !is_read_ahead(middle_of(&w, w.n_pieces - 2)); i++) { usleep(1000); }
+    for (int i = 0; i < PATIENCE_MS && !is_read_ahead(middle_of(&w, w.n_pieces - 2)); i++) { usleep(1000); }
     assert_true(is_read_ahead(middle_of(&w, w.n_pieces - 2)));
     end(&w);
 }
@@ -230,7 +230,7 @@ static void begin_expecting(struct world * w, uint64_t pages, uint32_t first) {
 }
 
 static void wait_in(const struct world * w, uint32_t piece, bool is_in) {
-    for (int i = 0; i < 5000 && resident_is_in(w->resident, piece) != is_in; i++) { usleep(1000); }
+    for (int i = 0; i < PATIENCE_MS && resident_is_in(w->resident, piece) != is_in; i++) { usleep(1000); }
     assert_int_equal(resident_is_in(w->resident, piece), is_in);
 }
 

@@ -170,7 +170,7 @@ static bool map_evicted(void) {
 /* What is advised is read while the thread goes on. One look at a time: what streams may all go before more comes. */
 static uint32_t cached_in_the_end(uint8_t class, uint32_t expected) {
     uint32_t cached = cached_pages(class);
-    for (int i = 0; i < 2000 && cached < expected; i++) {
+    for (int i = 0; i < PATIENCE_MS && cached < expected; i++) {
         usleep(1000);
         cached = cached_pages(class);
     }
@@ -235,7 +235,7 @@ static void pinned_pieces_are_locked(void ** state) {
         }
         assert_int_equal(locked_bytes() - before, bytes_to_lock());
         resident_hand_back(r);
-        for (int i = 0; i < 2000 && !resident_is_broken(r); i++) { usleep(1000); }
+        for (int i = 0; i < PATIENCE_MS && !resident_is_broken(r); i++) { usleep(1000); }
         assert_true(resident_is_broken(r));
         assert_int_equal(locked_bytes(), before);
         assert_true(all_is_right());
