@@ -170,11 +170,11 @@ class Opened:
 
     def hover(self, x: float, y: float) -> list[str]:
         """The lines of the label that is shown where the mouse is."""
-        self.page.mouse.move(x + 3, y + 3)
-        self.page.mouse.move(x, y)
         label = self.page.locator(".hoverlayer .hovertext").first
-        label.wait_for(state="attached", timeout=3000)
-        self.page.wait_for_timeout(120)  # labels follow the mouse no more often than every 50 ms
+        self.page.mouse.move(0, 0)  # labels follow the mouse a little later: first that of the place before has to go
+        label.wait_for(state="detached")
+        self.page.mouse.move(x, y)
+        label.wait_for(state="attached")
         lines = label.locator("tspan.line").all_text_contents()
         return lines or label.locator("text").all_text_contents()
 
