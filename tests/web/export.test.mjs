@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { address, asked, open, picture, recorded, serve, taken } from "./page.mjs";
+import { address, asked, open, picture, quiet, recorded, serve, taken } from "./page.mjs";
 
 const file = join(process.cwd(), "export.html");
 execFileSync(process.env.TAT, ["export", "-o", file, recorded("experts")], { stdio: "ignore" });
@@ -20,7 +20,7 @@ test("a file of tat export shows every view without a network", async (t) => {
     for (const view of views) {
         await tab.locator(`nav a[href="${view}"]`).click();
         await tab.locator(".view").waitFor();
-        await tab.locator(".busy").first().waitFor({ state: "detached" });
+        await quiet(tab);
         const alerts = await tab.locator('main [role="alert"]').allTextContents();
         assert.deepEqual(alerts, [], `${view}: ${alerts}`);
         assert.ok(!(await tab.locator("main").textContent()).includes("This file does not hold that"), view);

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { test } from "node:test";
 
-import { address, asked, colours, open, picture, recorded, serve, taken } from "./page.mjs";
+import { address, asked, colours, eventually, open, picture, recorded, serve, taken } from "./page.mjs";
 
 const at = await serve("experts");
 const about = await asked(at, "api/traces/0/about");
@@ -139,13 +139,12 @@ test("the operation at the play head is lit, and the next one after a step", asy
             return n;
         });
     const pixels = () => view.locator("canvas").first().evaluate((one) => one.toDataURL());
-    await tab.waitForTimeout(300);
-    assert.ok((await lit()) > 20);
+    await eventually(async () => assert.ok((await lit()) > 20));
     const before = await pixels();
     await tab.keyboard.press("]");
     await address(tab, { op: "201" });
     await tab.waitForFunction((from) => document.querySelector(".graph-view canvas").toDataURL() !== from, before);
-    assert.ok((await lit()) > 20);
+    await eventually(async () => assert.ok((await lit()) > 20));
 });
 
 test("with all layers open, each operation is drawn, and fewer of them from near", async (t) => {
@@ -157,8 +156,10 @@ test("with all layers open, each operation is drawn, and fewer of them from near
     const box = await canvas(view).boundingBox();
     await tab.mouse.move(box.x + 300, box.y + 200);
     for (let i = 0; i < 8; i++) await tab.mouse.wheel(0, -200);
-    const near = await drawn();
-    assert.ok(near < all, `${near} of ${all}`);
+    await eventually(async () => {
+        const near = await drawn();
+        assert.ok(near < all, `${near} of ${all}`);
+    });
     assert.ok((await colours(view)) > 5);
 });
 

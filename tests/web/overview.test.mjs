@@ -82,8 +82,6 @@ test("the text flows, and a click on it chooses its token", { skip: !about.has.t
     const tab = await open(t, at);
     const text = tab.locator(".flow canvas");
     await text.waitFor();
-    await text.scrollIntoViewIfNeeded();
-    const box = await text.boundingBox();
-    await tab.mouse.click(box.x + 4, box.y + 6);
+    await text.click({ position: { x: 4, y: 6 } });
     await address(tab, { token: "0" });
 });

@@ -41,14 +41,15 @@ export const asked = async (address, path) => (await fetch(address + path)).json
 
 /**
  * A tab with the page of these traces, at a hash. `tab.wrong` lists errors of the console and requests that left the server; the test
- * that opened it fails if there are any. `options`: as of a browser's context.
+ * that opened it fails if there are any but those that `tab.expects` is true of. `options`: as of a browser's context.
  */
 export async function open(test, address, hash = "", options = {}) {
-    browser ??= await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
+    browser ??= await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"], timeout: 120_000 });
     const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, colorScheme: "light", ...options });
     const tab = await context.newPage();
     tab.setDefaultTimeout(60_000); // a busy machine is no failure
     tab.wrong = [];
+    tab.expects = () => false;
     // That canvases are read often is the tests' doing.
     tab.on("console", (message) => !/willReadFrequently/.test(message.text()) && tab.wrong.push(`${message.type()}: ${message.text()}`));
     tab.on("pageerror", (error) => tab.wrong.push(String(error)));
@@ -58,11 +59,28 @@ export async function open(test, address, hash = "", options = {}) {
     });
     test.after(async () => {
         await context.close();
-        assert.deepEqual(tab.wrong, []);
+        assert.deepEqual(tab.wrong.filter((one) => !tab.expects(one)), []);
     });
     await tab.goto(`${address}#${hash}`);
     await tab.locator(".view").waitFor();
+    await quiet(tab);
     return tab;
+}
+
+/** Waits until all that a page asked for is there, so that nothing moves any more. */
+export const quiet = (tab) =>
+    tab.waitForFunction(() => !document.querySelector(".busy") && ![...document.querySelectorAll("main p")].some((one) => one.textContent === "Counting"));
+
+/** Tries it until it does not throw. */
+export async function eventually(what) {
+    for (const end = Date.now() + 60_000; ;) {
+        try {
+            return await what();
+        } catch (error) {
+            if (Date.now() > end) throw error;
+            await new Promise((done) => setTimeout(done, 20));
+        }
+    }
 }
 
 /** A picture, by its title or the beginning of it, once it has drawn what it asked for. */
@@ -70,6 +88,7 @@ export async function picture(tab, title) {
     const found = tab.locator(".picture").filter({ has: tab.getByRole("heading", { name: title }) }).first();
     await found.waitFor();
     await settled(found);
+    await found.locator(":is(canvas, .empty, .rows):visible").first().waitFor(); // it has its size, and was drawn
     return found;
 }
 
