@@ -8,7 +8,7 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 
-import { asked, open, picture, recorded, serve, settled } from "./page.mjs";
+import { asked, eventually, open, picture, recorded, serve, settled } from "./page.mjs";
 
 const { TAT, LLAMA, MODELS } = process.env;
 const pause = () => new Promise((done) => setTimeout(done, 20));
@@ -46,14 +46,22 @@ async function grown(tab) {
         return Number(shown.querySelector("dd").textContent.replaceAll(",", "")) > n;
     }, before);
     signal("SIGSTOP");
+    await agreed(tab);
+}
+
+/** Nothing comes now, so page and server agree soon. */
+async function agreed(tab) {
+    await eventually(async () => {
+        const { records, tokens } = await asked(at, "api/traces/0/about");
+        assert.deepEqual([await figure(tab, "accesses"), await tokensOf(tab)], [records.toLocaleString("en-US"), tokens]);
+    });
 }
 
 test("that it runs is said, and pictures grow without a new one taking their place", async (t) => {
     const tab = await open(t, at, "view=heatmap&tokens=2-8&token=3&layer=5");
     assert.equal(await figure(tab, "now"), "recording");
     assert.match(await figure(tab, "accesses"), /^[1-9]/);
-    const soFar = async () => (await asked(at, "api/traces/0/about")).records.toLocaleString("en-US");
-    while ((await figure(tab, "accesses")) !== (await soFar())) await pause(); // nothing comes now, so page and server agree soon
+    await agreed(tab);
     const heat = await picture(tab, /^Bytes by token and layer/);
     await heat.evaluate((one) => (one.isTheSame = true));
     const hash = new URL(tab.url()).hash;
@@ -72,13 +80,28 @@ test("the table of records stays where it is", async (t) => {
     const view = await picture(tab, "Access records");
     await view.locator('[data-row="0"]').waitFor();
     const seen = view.locator('[data-row="110"]');
-    while ((await seen.count()) === 0) await view.locator(".rows").evaluate((rows) => (rows.scrollTop += 400));
+    await view.locator(".rows").evaluate((rows) => (rows.scrollTop = 105 * rows.querySelector(".row").offsetHeight));
+    await eventually(async () => assert.notEqual(await seen.locator("> div").nth(4).textContent({ timeout: 1000 }), ""));
     const top = await view.locator(".rows").evaluate((rows) => rows.scrollTop);
     const total = await view.locator("[data-total]").getAttribute("data-total");
     await grown(tab);
     await tab.waitForFunction((n) => document.querySelector("[data-total]")?.dataset.total !== n, total);
     assert.equal(await view.locator(".rows").evaluate((rows) => rows.scrollTop), top);
     assert.notEqual(await seen.locator("> div").nth(4).textContent(), "");
+});
+
+test("rows stay while the trace grows faster than new ones come", async (t) => {
+    const tab = await open(t, at, "view=records");
+    const cell = (await picture(tab, "Access records")).locator('[data-row="0"] > div').nth(4);
+    await eventually(async () => assert.notEqual(await cell.textContent({ timeout: 1000 }), ""));
+    const held = [];
+    await tab.route("**/records?*", (route) => void held.push(route)); // no answer comes
+    for (const times of [1, 2]) {
+        await grown(tab);
+        await eventually(async () => assert.ok(held.length >= times));
+    }
+    assert.notEqual(await cell.textContent(), "");
+    for (const route of held) await route.continue();
 });
 
 test("the end is noticed, and figures are those of the whole run", async (t) => {

@@ -4,7 +4,7 @@
  * `tat export --format html`. Views ask by address and do not know which it is.
  */
 import { computed, type ReadonlySignal, signal } from "@preact/signals";
-import { useEffect, useMemo } from "preact/hooks";
+import { useLayoutEffect, useMemo } from "preact/hooks";
 
 import { decodeTile, type Tile } from "./binary";
 import { type Embedded, embedded, graphTokens, type Source } from "./embedded";
@@ -91,7 +91,8 @@ export function path(
 function useAnswer<T>(address: string | null, ask: (address: string) => Promise<T>): Answer<T> {
     const answer = useMemo(() => signal<Answer<T>>({ data: null, error: null, busy: address !== null, address: null }), []);
     const revision = revisions.value;
-    useEffect(() => {
+    // Before it is drawn: what answers the question before is never shown as if nothing were to come.
+    useLayoutEffect(() => {
         if (address === null) {
             answer.value = { data: null, error: null, busy: false, address: null };
             return undefined;

@@ -5,7 +5,7 @@
  */
 import { effect, type ReadonlySignal, useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { about } from "./api";
 import { type Axis, type Box, boxOf, inside, isSame, xOf, yOf, zoomed } from "./axes";
@@ -246,7 +246,7 @@ export function Picture(props: PictureProps) {
     };
 
     // Not passive: a wheel that zooms must not scroll too.
-    useEffect(() => {
+    useLayoutEffect(() => {
         const element = canvas.current!.parentElement!;
         const wheel = (event: WheelEvent) => {
             const at = point(event);

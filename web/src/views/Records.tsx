@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /** All access records: filtered, sorted, and each with all that its operation touches. */
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { about, askJson, isFile, path, tensorsById, useJson } from "../api";
 import { beginOf } from "../files";
@@ -26,7 +26,8 @@ export function Records() {
     const [pointed, setPointed] = useState<{ row: number; x: number; y: number } | null>(null);
     const [goTo, setGoTo] = useState<{ row: number } | null>(null);
     const pause = useRef<ReturnType<typeof setTimeout>>(undefined);
-    useEffect(() => (setCursor(null), setPointed(null)), [key, by]);
+    // At once: a jump orders by time, and chooses a row as soon as it is known.
+    useLayoutEffect(() => (setCursor(null), setPointed(null)), [key, by]);
 
     const jump = async (near: Query, choose = true): Promise<boolean> => {
         const byTime = by === "time" || by === "-time";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /** The graph on a canvas: moved by dragging, zoomed by the wheel, walked through by arrow keys. */
 import { effect, type Signal } from "@preact/signals";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { ink } from "../../colours";
 import { bytes, count, many, time } from "../../format";
@@ -130,7 +130,7 @@ export function GraphCanvas(props: CanvasProps) {
     const now = useRef({ camera, size });
     now.current = { camera, size };
     // Not passive: a wheel that zooms must not scroll too.
-    useEffect(() => {
+    useLayoutEffect(() => {
         const wheel = (event: WheelEvent) => {
             const { camera: from, size: window } = now.current;
             if (!from) return;

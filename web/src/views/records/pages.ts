@@ -32,6 +32,8 @@ interface Known {
 interface Shown {
     question: string;
     rows: Map<number, AccessRow[]>;
+    /** What showed before that. */
+    old: Map<number, AccessRow[]>;
     known: ReadonlySignal<Known>;
 }
 
@@ -43,14 +45,14 @@ export function usePages(query: Query, order: string): Pages {
     const question = JSON.stringify([query, order]);
     const last = useRef<Shown | null>(null);
     const pages = useMemo(() => {
-        // While a recording grows, what shows stays until its rows have come anew.
+        // While a recording grows, what shows stays until its rows have come anew, even if it grows again before they have.
         const before = last.current?.question === question ? last.current : null;
-        const old = before?.rows ?? new Map<number, AccessRow[]>();
+        const old = new Map([...(before?.old ?? []), ...(before?.rows ?? [])].slice(-KEPT));
         const rows = new Map<number, AccessRow[]>();
         const asked = new Set<number>();
         const { total, reachable } = before?.known.peek() ?? { total: null, reachable: 0 };
         const known = signal<Known>({ total, reachable, error: null, waiting: 0, version: 0 });
-        last.current = { question, rows, known };
+        last.current = { question, rows, old, known };
         let timer: ReturnType<typeof setTimeout> | undefined;
         let wanted: [number, number] = [0, 0];
         const change = (to: Partial<Known>) => (known.value = { ...known.peek(), version: known.peek().version + 1, ...to });
