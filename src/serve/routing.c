@@ -9,6 +9,9 @@
 #include "analysis/result.h"
 #include "serve/page.h"
 
+/* A larger answer takes the place of many others, and copying it a good part of the time of making it. */
+enum { KEPT_ANSWER_MOST = 4 << 20 };
+
 static const char traces[] = "api/traces";
 
 static const struct endpoint * const groups[] = { about_endpoints, section_endpoints, picture_endpoints,
@@ -88,7 +91,9 @@ static struct answer answer_kept(const struct endpoint * endpoint, struct served
         return answer;
     }
     const struct answer answer = endpoint->answer(served, request);
-    if (answer.status == ANSWER_OK) { kept_add(served->kept, question, answer.body, answer.bytes); }
+    if (answer.status == ANSWER_OK && answer.bytes <= KEPT_ANSWER_MOST) {
+        kept_add(served->kept, question, answer.body, answer.bytes);
+    }
     return answer;
 }
 

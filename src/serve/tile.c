@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "serve/tile.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct header {
@@ -11,7 +10,7 @@ struct header {
     uint32_t revision, flags;
     uint8_t room[8];
 };
-static_assert(sizeof(struct header) == 64, "as the page reads it");
+static_assert(sizeof(struct header) == 64 && sizeof(struct header) == TILE_HEADER, "as the page reads it");
 
 struct answer answer_tile(const char * magic, struct grid_tile * tile, uint32_t revision) {
     const size_t cells = (size_t) tile->columns * tile->rows;
@@ -24,13 +23,9 @@ struct answer answer_tile(const char * magic, struct grid_tile * tile, uint32_t 
                              .y0 = tile->y0,
                              .y1 = tile->y1,
                              .revision = revision };
-    char * body = malloc(bytes);
+    void * body = tile->memory;
     memcpy(header.magic, magic, sizeof header.magic);
-    if (body) {
-        memcpy(body, &header, sizeof header);
-        memcpy(body + sizeof header, tile->values, cells * sizeof *tile->values);
-        memcpy(body + sizeof header + cells * sizeof *tile->values, tile->dominant, cells * sizeof *tile->dominant);
-    }
-    grid_tile_free(tile);
-    return body ? answer_binary(body, bytes) : answer_json(NULL);
+    memcpy(body, &header, sizeof header);
+    *tile = (struct grid_tile){ 0 };
+    return answer_binary(body, bytes);
 }

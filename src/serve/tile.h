@@ -8,7 +8,7 @@
 #include "analysis/view/grid.h"
 #include "serve/answer.h"
 
-/* `magic`: four characters. Frees the tile. */
+/* `magic`: four characters. Takes the tile over. */
 struct answer answer_tile(const char * magic, struct grid_tile * tile, uint32_t revision);
 
 #endif

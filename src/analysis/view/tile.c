@@ -11,15 +11,16 @@ bool grid_tile_begin(struct grid_tile * tile, uint64_t x0, uint64_t x1, uint64_t
     *tile = (struct grid_tile){ 0 };
     if (rows && columns > CELLS_MOST / rows) { return false; }
     const size_t cells = (size_t) (columns * rows);
-    *tile = (struct grid_tile){ x0, x1, y0, y1, (uint32_t) columns, (uint32_t) rows, NULL, NULL };
-    tile->values = malloc((cells + 1) * sizeof *tile->values);
-    tile->dominant = malloc((cells + 1) * sizeof *tile->dominant);
-    return tile->values && tile->dominant;
+    char * memory = malloc(TILE_HEADER + cells * (sizeof *tile->values + sizeof *tile->dominant));
+    if (!memory) { return false; }
+    *tile = (struct grid_tile){ x0, x1, y0, y1, (uint32_t) columns, (uint32_t) rows, .memory = memory };
+    tile->values = (double *) (memory + TILE_HEADER);
+    tile->dominant = (uint32_t *) (tile->values + cells);
+    return true;
 }
 
 void grid_tile_free(struct grid_tile * tile) {
-    free(tile->values);
-    free(tile->dominant);
+    free(tile->memory);
     *tile = (struct grid_tile){ 0 };
 }
 

@@ -11,12 +11,16 @@
 
 #define GRID_NO_TENSOR UINT32_MAX
 
-/* All cells stand for as many columns and rows of the data. */
+enum { TILE_HEADER = 64 };
+
+/* All cells stand for as many columns and rows of the data. In memory, they lie behind room for a header, values first,
+ * as the server sends them. */
 struct grid_tile {
     uint64_t x0, x1, y0, y1;
     uint32_t columns, rows;
     double * values;     /* [row][column] */
     uint32_t * dominant; /* [row][column]; GRID_NO_TENSOR: none */
+    void * memory;       /* what is freed: begins with the room */
 };
 
 /* Makes room for cells, which bands fill. False: no memory. Free them in any case. */
