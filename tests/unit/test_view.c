@@ -4,12 +4,14 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "analysis/parts.h"
+#include "analysis/view/column_parts.h"
 #include "analysis/view/file_map.h"
 #include "analysis/view/grid.h"
 #include "analysis/view/offsets.h"
@@ -608,6 +610,38 @@ static void test_making_blocks_can_be_ended(void ** state) {
     token_axis_free(&axis);
 }
 
+/* ---- columns by several threads ---- */
+
+enum { COLUMNS_MOST = 1000 };
+
+struct filled {
+    unsigned * times; /* by column */
+    uint32_t bad;     /* a column that cannot be filled */
+};
+
+static int fill_columns(const void * picture, uint32_t first, uint32_t end, struct tat_error * error) {
+    const struct filled * f = picture;
+    for (uint32_t i = first; i < end; i++) { f->times[i]++; }
+    return f->bad < first || f->bad >= end ? 0 : tat_fail(error, TAT_ERROR_NO, "column %u", f->bad);
+}
+
+static void test_each_column_is_filled_once(void ** state) {
+    (void) state;
+    for (uint32_t columns = 1; columns <= COLUMNS_MOST; columns += 37) {
+        unsigned times[COLUMNS_MOST] = { 0 };
+        struct tat_error error = { 0 };
+        struct filled f = { times, COLUMNS_MOST };
+        assert_int_equal(column_parts_run(columns, fill_columns, &f, &error), 0);
+        for (uint32_t i = 0; i < COLUMNS_MOST; i++) { assert_int_equal(times[i], i < columns); }
+        for (f.bad = 0; f.bad < columns; f.bad += 50) {
+            char expected[32];
+            snprintf(expected, sizeof expected, "column %u", f.bad);
+            assert_int_equal(column_parts_run(columns, fill_columns, &f, &error), -1);
+            assert_string_equal(error.message, expected);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_grids, begin, end),
@@ -617,6 +651,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_tokens, begin, end),
         cmocka_unit_test_setup_teardown(test_file_map, begin, end),
         cmocka_unit_test(test_file_map_of_a_model_loaded_again),
+        cmocka_unit_test(test_each_column_is_filled_once),
         cmocka_unit_test_setup_teardown(test_offsets, begin, end),
         cmocka_unit_test_setup_teardown(test_offsets_cell_by_cell, begin, end),
         cmocka_unit_test_setup_teardown(test_offsets_cell_by_cell, begin_long, end),

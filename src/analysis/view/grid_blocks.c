@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "analysis/slices.h"
+#include "analysis/view/column_parts.h"
 #include "analysis/view/grid_parts.h"
 
 enum { COARSE = 8 };
@@ -27,6 +28,11 @@ bool grid_has_blocks(const struct grid * g) {
 
 /* ---- by token ---- */
 
+static uint32_t rows_of(const struct grid * g) {
+    const enum pyramid_key key = key_of(g->query);
+    return g->pyramid->width[key == PYRAMID_BY_LAYER_EXPERT ? PYRAMID_BY_EXPERT : key];
+}
+
 /* Sums of `width` columns of a key, from the first, over the blocks of a column of cells. */
 static void sum_blocks(const struct grid * g, uint32_t column, enum pyramid_key key, uint32_t first, uint32_t width,
                        double * sums) {
@@ -39,23 +45,29 @@ static void sum_blocks(const struct grid * g, uint32_t column, enum pyramid_key 
     }
 }
 
-static int by_token(struct grid * g, struct tat_error * error) {
-    const struct pyramid * p = g->pyramid;
-    const enum pyramid_key key = key_of(g->query);
-    const bool of_layer = key == PYRAMID_BY_LAYER_EXPERT, of_tensors = key == PYRAMID_BY_TENSOR;
-    const uint32_t n_tensors = g->query->y == GRID_BY_EXPERT ? 0 : p->width[PYRAMID_BY_TENSOR];
-    const uint32_t n = p->width[of_layer ? PYRAMID_BY_EXPERT : key];
-    const uint32_t first = of_layer ? (uint32_t) g->query->layer * n : 0;
+static int fill_part(const void * picture, uint32_t first_column, uint32_t end, struct tat_error * error) {
+    struct grid g = *(const struct grid *) picture;
+    const struct pyramid * p = g.pyramid;
+    const enum pyramid_key key = key_of(g.query);
+    const bool of_tensors = key == PYRAMID_BY_TENSOR;
+    const uint32_t n_tensors = g.query->y == GRID_BY_EXPERT ? 0 : p->width[PYRAMID_BY_TENSOR];
+    const uint32_t n = rows_of(&g), first = key == PYRAMID_BY_LAYER_EXPERT ? (uint32_t) g.query->layer * n : 0;
     double *values = calloc((size_t) n + 1, sizeof *values), *tensors = calloc((size_t) n_tensors + 1, sizeof *tensors);
-    const bool good = values && tensors && grid_lay_out(g, p->n_tokens, n, p->block, TILE_BAND);
-    for (uint32_t c = 0; good && c < g->tile->columns; c++) {
-        sum_blocks(g, c, key, first, n, values);
-        if (n_tensors && !of_tensors) { sum_blocks(g, c, PYRAMID_BY_TENSOR, 0, n_tensors, tensors); }
-        grid_fill_column(g, c, values, n, n_tensors == 0 ? NULL : of_tensors ? values : tensors, n_tensors);
+    const bool good = values && tensors && tile_band_begin(&g.band, g.tile, TILE_BAND, first_column, end);
+    for (uint32_t c = first_column; good && c < end; c++) {
+        sum_blocks(&g, c, key, first, n, values);
+        if (n_tensors && !of_tensors) { sum_blocks(&g, c, PYRAMID_BY_TENSOR, 0, n_tensors, tensors); }
+        grid_fill_column(&g, c, values, n, n_tensors == 0 ? NULL : of_tensors ? values : tensors, n_tensors);
     }
+    tile_band_free(&g.band);
     free(values);
     free(tensors);
     return good ? 0 : grid_no_memory(error);
+}
+
+static int by_token(struct grid * g, struct tat_error * error) {
+    if (!grid_lay_out(g, g->pyramid->n_tokens, rows_of(g), g->pyramid->block)) { return grid_no_memory(error); }
+    return column_parts_run(g->tile->columns, fill_part, g, error);
 }
 
 /* ---- layers and experts ---- */
@@ -88,7 +100,8 @@ static int by_layer(struct grid * g, struct tat_error * error) {
     const struct pyramid * p = g->pyramid;
     const uint32_t layers = g->layers, experts = p->width[PYRAMID_BY_EXPERT];
     uint32_t * stack_of = malloc(((size_t) layers + 1) * sizeof *stack_of);
-    const bool good = stack_of && find_stacks(g, stack_of, layers) && grid_lay_out(g, layers, experts, 1, 0);
+    const bool good = stack_of && find_stacks(g, stack_of, layers) && grid_lay_out(g, layers, experts, 1) &&
+                      grid_begin_band(g);
     size_t cell;
     for (uint32_t b = 0; good && b < p->n_blocks; b++) {
         const double * from = pyramid_sums(p, b, PYRAMID_BY_LAYER_EXPERT, g->query->measure);

@@ -18,13 +18,16 @@ struct grid {
     uint64_t column_span, row_span;
     uint32_t * row_of; /* by row of the data: that of its cells, or GRID_NO_ROW: it is outside of the window */
     uint64_t n_rows;   /* of the data */
-    struct tile_band band;
+    struct tile_band band; /* of each thread */
 };
 
 int grid_no_memory(struct tat_error * error);
 
-/* Columns begin at multiples of `unit`, and are filled so many at a time; 0: all. False: no memory. */
-bool grid_lay_out(struct grid * g, uint64_t x_length, uint64_t y_length, uint64_t unit, uint32_t of_band);
+/* Columns begin at multiples of `unit`. False: no memory. */
+bool grid_lay_out(struct grid * g, uint64_t x_length, uint64_t y_length, uint64_t unit);
+
+/* A band of all columns; view_grid frees it. False: no memory. */
+bool grid_begin_band(struct grid * g);
 
 /* Where a cell of the band is. False: the row is outside of the window. */
 static inline bool grid_cell(const struct grid * g, uint32_t column, uint64_t row, size_t * cell) {
@@ -37,6 +40,9 @@ static inline bool grid_cell(const struct grid * g, uint32_t column, uint64_t ro
  * who dominates; NULL: nobody. */
 void grid_fill_column(struct grid * g, uint32_t column, const double * values, uint32_t n_values,
                       const double * tensors, uint32_t n_tensors);
+
+/* grid_tokens.c. 0, or -1 with *error. */
+int grid_by_token(struct grid * g, const struct token_axis * axis, struct tat_error * error);
 
 /* grid_blocks.c: whether blocks are good enough for the query, and what they answer. 0, or -1 with *error. */
 bool grid_has_blocks(const struct grid * g);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Column by column. Of evaluations that lie in one column, it is counted how often each read was done; those that reach
- * beyond it are read from the trace, operation by operation.
+ * Column by column, some by one thread, some by others. Of evaluations that lie in one column, it is counted how often
+ * each read was done; those that reach beyond it are read from the trace, operation by operation.
  */
 #include "analysis/view/offsets.h"
 
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/view/column_parts.h"
 #include "analysis/view/offset_places.h"
 #include "format/file_walk.h"
 
@@ -40,6 +41,8 @@ struct offsets {
     uint32_t parts, part_of[TAT_COMPONENT_COUNT]; /* components that are in the files, numbered */
     uint32_t component_of[TAT_COMPONENT_COUNT];   /* by that number */
 
+    /* Of each thread: */
+    uint32_t first, end;   /* columns that it fills */
     uint32_t column;       /* the one at hand */
     struct tile_band band;
     double * bytes;        /* of its cells: [part][row] */
@@ -146,13 +149,12 @@ static bool hit(const struct tat_access * records, size_t count, void * user) {
     struct file_read read;
     for (size_t i = 0; i < count && !o->no_memory; i++) {
         const struct tat_access * a = &records[i];
-        if (a->start_ns < o->query->t0 || a->start_ns >= o->query->t1 || !file_read_of(o->subject, a, &read)) {
-            continue;
-        }
+        if (a->start_ns < o->query->t0 || a->start_ns >= o->query->t1) { continue; }
+        const uint32_t at = column_of(o, a->start_ns), column = at > o->column ? at : o->column;
+        if (at < o->first || at >= o->end || !file_read_of(o->subject, a, &read)) { continue; }
         struct hit * h = o->hits.count < HITS_MOST ? list_add(&o->hits, sizeof *h) : NULL;
         o->no_memory = !h;
         if (!h) { break; }
-        const uint32_t at = column_of(o, a->start_ns), column = at > o->column ? at : o->column;
         *h = (struct hit){ read, o->first_hit[column] };
         o->first_hit[column] = o->hits.count - 1;
         o->n_hits++;
@@ -180,9 +182,11 @@ static bool count(struct offsets * o, uint32_t number) {
 
 static int add_evaluation(struct offsets * o, uint32_t number, struct tat_error * error) {
     const struct tat_evaluation * e = &o->subject->evaluations[number];
-    while (o->column < column_of(o, e->begin_ns)) { end_column(o); }
+    const uint32_t from = column_of(o, e->begin_ns), to = column_of(o, e->end_ns);
+    if (e->begin_ns <= e->end_ns && (to < o->first || from >= o->end)) { return 0; }
+    while (o->column < from && o->column + 1 < o->end) { end_column(o); }
     const bool in_one = e->begin_ns >= o->query->t0 && e->end_ns < o->query->t1 && e->begin_ns <= e->end_ns &&
-                        column_of(o, e->end_ns) == o->column;
+                        from == o->column && to == o->column;
     if (!in_one || !o->kept || !o->kept->is_kept[number]) { return file_walk_all(o->walk, number, error); }
     o->no_memory |= !count(o, number);
     return 0;
@@ -196,7 +200,51 @@ static int fill(struct offsets * o, struct tat_error * error) {
         if (!is_inference(e->phase) || e->end_ns < o->query->t0 || e->begin_ns >= o->query->t1) { continue; }
         status = add_evaluation(o, i, error);
     }
-    while (o->column < o->tile->columns) { end_column(o); }
+    while (o->column < o->end) { end_column(o); }
+    return status;
+}
+
+/* ---- the columns of a thread ---- */
+
+static bool begin_columns(struct offsets * o) {
+    const uint32_t rows = o->tile->rows, columns = o->tile->columns;
+    o->column = o->first;
+    o->bytes = calloc((size_t) o->parts * rows + 1, sizeof *o->bytes);
+    o->first_hit = malloc(((size_t) columns + 1) * sizeof *o->first_hit);
+    o->spreads = calloc(o->kept ? o->kept->reads.count + 1 : 1, sizeof *o->spreads);
+    o->times = calloc(o->kept ? o->kept->reads.count + 1 : 1, sizeof *o->times);
+    o->graphs = calloc((size_t) o->subject->n_templates * TAT_RULE_COUNT + 1, sizeof *o->graphs);
+    o->walk = file_walk_new(o->subject->trace, hit, o);
+    if (!o->bytes || !o->first_hit || !o->spreads || !o->times || !o->graphs || !o->walk) { return false; }
+    memset(o->first_hit, 0xff, columns * sizeof *o->first_hit);
+    return tile_band_begin(&o->band, o->tile, TILE_BAND, o->first, o->end);
+}
+
+static void end_columns(struct offsets * o) {
+    file_walk_free(o->walk);
+    tile_band_free(&o->band);
+    free(o->bytes);
+    free(o->first_hit);
+    free(o->spreads);
+    free(o->times);
+    free(o->graphs);
+    free(o->hits.data);
+    free(o->done.data);
+    free(o->evaluated.data);
+}
+
+static int no_memory(struct tat_error * error) {
+    return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory for a picture; ask for fewer cells");
+}
+
+static int fill_columns(const void * picture, uint32_t first, uint32_t end, struct tat_error * error) {
+    struct offsets o = *(const struct offsets *) picture;
+    o.first = first;
+    o.end = end;
+    o.no_memory = !begin_columns(&o);
+    int status = o.no_memory ? -1 : fill(&o, error);
+    if (o.no_memory) { status = no_memory(error); }
+    end_columns(&o);
     return status;
 }
 
@@ -222,30 +270,7 @@ static bool lay_out(struct offsets * o) {
     o->column_ns = columns ? (double) width / columns : 1;
     o->row_bytes = rows ? (double) height / rows : 1;
     number_parts(o);
-    o->bytes = calloc((size_t) o->parts * rows + 1, sizeof *o->bytes);
-    o->first_hit = malloc(((size_t) columns + 1) * sizeof *o->first_hit);
-    o->spreads = calloc(o->kept ? o->kept->reads.count + 1 : 1, sizeof *o->spreads);
-    o->times = calloc(o->kept ? o->kept->reads.count + 1 : 1, sizeof *o->times);
-    o->graphs = calloc((size_t) o->subject->n_templates * TAT_RULE_COUNT + 1, sizeof *o->graphs);
-    o->walk = file_walk_new(o->subject->trace, hit, o);
-    if (!o->bytes || !o->first_hit || !o->spreads || !o->times || !o->graphs || !o->walk) { return false; }
-    memset(o->first_hit, 0xff, columns * sizeof *o->first_hit);
-    return grid_tile_begin(o->tile, q->t0, q->t0 + width, q->o0, q->o0 + height, columns, rows) &&
-           tile_band_begin(&o->band, o->tile, TILE_BAND);
-}
-
-static void end(struct offsets * o) {
-    offset_places_free(&o->places);
-    file_walk_free(o->walk);
-    tile_band_free(&o->band);
-    free(o->bytes);
-    free(o->first_hit);
-    free(o->spreads);
-    free(o->times);
-    free(o->graphs);
-    free(o->hits.data);
-    free(o->done.data);
-    free(o->evaluated.data);
+    return grid_tile_begin(o->tile, q->t0, q->t0 + width, q->o0, q->o0 + height, columns, rows);
 }
 
 int view_offsets(const struct subject * subject, const struct offsets_query * query, const struct file_reads * reads,
@@ -253,15 +278,11 @@ int view_offsets(const struct subject * subject, const struct offsets_query * qu
     struct offsets o = { .subject = subject, .query = query, .kept = reads, .tile = tile };
     *tile = (struct grid_tile){ 0 };
     int status = offset_places_find(&o.places, subject, query->by, error);
-    bool good = status == 0 && lay_out(&o);
-    if (good && tile->columns && tile->rows) {
-        status = fill(&o, error);
-        good = !o.no_memory;
+    if (status == 0 && !lay_out(&o)) { status = no_memory(error); }
+    if (status == 0 && tile->columns && tile->rows) {
+        status = column_parts_run(tile->columns, fill_columns, &o, error);
     }
-    if (status == 0 && !good) {
-        status = tat_fail(error, TAT_ERROR_SYSTEM, "out of memory for a picture; ask for fewer cells");
-    }
-    end(&o);
+    offset_places_free(&o.places);
     if (status != 0) { grid_tile_free(tile); }
     return status;
 }

@@ -33,9 +33,9 @@ static void clear(struct tile_band * b) {
     memset(b->dominant, 0xff, cells * sizeof *b->dominant);
 }
 
-bool tile_band_begin(struct tile_band * b, struct grid_tile * tile, uint32_t columns) {
+bool tile_band_begin(struct tile_band * b, struct grid_tile * tile, uint32_t columns, uint32_t first, uint32_t end) {
     const size_t cells = (size_t) columns * tile->rows;
-    *b = (struct tile_band){ .tile = tile, .columns = columns };
+    *b = (struct tile_band){ .tile = tile, .first = first, .columns = columns, .end = end };
     b->values = malloc((cells + 1) * sizeof *b->values);
     b->most = malloc((cells + 1) * sizeof *b->most);
     b->dominant = malloc((cells + 1) * sizeof *b->dominant);
@@ -65,7 +65,7 @@ static void put(const struct tile_band * b, uint32_t columns) {
 
 void tile_band_next(struct tile_band * b, uint32_t column) {
     const bool is_full = column + 1 == b->first + b->columns;
-    if (!is_full && column + 1 != b->tile->columns) { return; }
+    if (!is_full && column + 1 != b->end) { return; }
     put(b, column + 1 - b->first);
     b->first = column + 1;
     clear(b);

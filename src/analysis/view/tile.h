@@ -32,15 +32,16 @@ void grid_tile_free(struct grid_tile * tile);
  */
 struct tile_band {
     struct grid_tile * tile;
-    uint32_t first, columns;
+    uint32_t first, columns, end; /* of the tile's columns, those up to `end` are filled */
     double *values, *most; /* [column][row]; `most` is the value of the dominant one */
     uint32_t * dominant;
 };
 
 enum { TILE_BAND = 16 }; /* columns of a band that fits the cache */
 
-/* The tile's first columns, with nothing in them. False: no memory. Free it in any case. */
-bool tile_band_begin(struct tile_band * band, struct grid_tile * tile, uint32_t columns);
+/* For the tile's columns [first, end), with nothing in the first ones. False: no memory. Free it in any case. Bands for
+ * columns that are not the same may be filled by several threads. */
+bool tile_band_begin(struct tile_band * band, struct grid_tile * tile, uint32_t columns, uint32_t first, uint32_t end);
 void tile_band_free(struct tile_band * band);
 
 /* Call it when a column is filled, of each from the first on: a band that is full goes into the tile. */
