@@ -91,7 +91,7 @@ function* windows(picture, about) {
 }
 
 async function measureServer(address, about) {
-    console.log("\nAnswers of the server, from asking to the last byte. 27 windows each, from the whole run to a 256th of it. What is found out when a picture is first asked for is kept, so that one stands alone:\n");
+    console.log("\nAnswers of the server, from asking to the last byte. 27 windows each, from the whole run to a 256th of it. What is found out when a picture is first asked for is kept, so that one stands alone; what offsets and records need is found out meanwhile, after the first picture of all:\n");
     row("picture", "first", "median", "worst of the others");
     row("---", "---:", "---:", "---:");
     for (const picture of PICTURES) {
