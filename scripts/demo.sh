@@ -122,5 +122,5 @@ mkdir -p "${page%/*}"
 if show export -o "$page" "${traces[@]}"; then
     say "$page shows ${#traces[@]} runs in a browser, as one file. The whole of it, live:" "$tat view ${traces[*]}"
 fi
-say "$(grep -c "\.png$" <<< "$pictures") plots are in the folders above; doc/gallery.md explains them. Try also \`tat report\`, \`tat plot --html\` and" \
-    "\`tat sql\`: the last two print the command that installs their Python packages"
+say "$(grep -c "\.png$" <<< "$pictures") plots are in the folders above; doc/gallery.md explains them. Try also \`$tat report\`, and with" \
+    "plot --html or sql in place of report: these two print the command that installs their Python packages"
