@@ -234,7 +234,7 @@ const struct command cmd_record = {
         "the background, tat waits for them; Ctrl-C ends the wait, and they go on running and recording. The exit "
         "status is the command's; if a signal kills the command, the same signal ends tat. As in a shell, 127 means "
         "that there is no such program, and 126 that it cannot be run.",
-    .examples = "  tat record -- llama-completion -m model.gguf -p \"Hello\" -n 100\n"
+    .examples = "  tat record -- llama-completion -m model.gguf -no-cnv -p \"Hello\" -n 100\n"
                 "  sudo tat record --io --memory 2GB -- llama-cli -m model.gguf -c 512\n"
                 "  tat record --private -o /data/run1 -- python3 chat.py",
     .options = options_table,

@@ -234,7 +234,7 @@ const struct command cmd_report = {
         "graph was computed, or if the trace has nothing for the named sections, such as the experts of a dense "
         "model.",
     .examples = "  tat report                     the newest trace\n"
-                "  tat report --section hot       one section, with all its tables\n"
+                "  tat report --section experts   one section, with all its tables\n"
                 "  tat report --questions         answers in words\n"
                 "  tat report --layers 3:5 --tokens 10:  of some layers and tokens alone\n"
                 "  tat report --section caching --memory 8G --disk 2G/s\n"
