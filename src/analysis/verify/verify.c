@@ -51,7 +51,8 @@ static void check_end(struct verifier * v) {
         verify_add(v, "end", "the process came to its end", TAT_VERDICT_PASS, "END block present");
     } else {
         verify_add(v, "end", "the process came to its end", TAT_VERDICT_FAIL,
-                   "no END block: the process was killed, left by _exit, or still runs; what came last may be missing");
+                   "no END block: the process was killed, left by _exit (as a chat of llama.cpp at Ctrl-C), or still "
+                   "runs; what came last may be missing");
     }
 }
 
