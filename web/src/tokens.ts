@@ -69,7 +69,7 @@ export function textRows(all: Tokens | null, first: number, last = first): [stri
     const name = begin === first && end === last ? "text" : `text of tokens ${count(begin)} to ${count(end)}`;
     if (from === to && each === 1) return quoted(all, from) === "" ? [] : [[name, quoted(all, from)]];
     let text = "";
-    for (let entry = from; entry <= to && text.length <= LETTERS; entry++) text += all.text[entry] ?? "";
+    for (let entry = from; entry <= to && text.length <= 2 * LETTERS; entry++) text += all.text[entry] ?? ""; // a letter is one unit or two
     const letters = [...visible(text)];
     if (letters.length === 0) return [];
     return [[name, `\u201c${letters.slice(0, LETTERS).join("")}${letters.length > LETTERS ? "\u2026" : ""}\u201d`]];
