@@ -56,7 +56,7 @@ _TEXTS = """() => {
 }"""
 
 _BYTES = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-_DIVISORS = {"": 1, "%": 0.01, "per second": 1, "ns": 1, "µs": 1e3, "ms": 1e6, "s": 1e9, **_BYTES}
+_DIVISORS = {"": 1, "%": 0.01, "per second": 1, "ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9, **_BYTES}
 _PREFIXES = {"": 1.0, "n": 1e-9, "µ": 1e-6, "\u03bc": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9}
 
 

@@ -393,6 +393,6 @@ def test_units() -> None:
     assert say(583 * 2**20, "bytes") == "583 MiB"
     assert say(512, "bytes") == "512 bytes"
     assert say(0, "bytes") == "0 bytes"
-    assert say(1500, "ns") == "1.50 µs"
+    assert say(1500, "ns") == "1.50 us"
     assert say(0.328, "share") == "32.8 %"
     assert say(1092, "count") == "1,092"

@@ -70,6 +70,15 @@ test("answers with filters are those of tat export with the same ones", async ()
     }
 });
 
+test("durations have the units that tat report has", async (t) => {
+    const row = all.findIndex(({ duration_ns }) => duration_ns >= 10_000 && duration_ns < 99_000 && duration_ns % 1000 !== 0);
+    const tab = await open(t, at, "view=records");
+    const view = await table(tab);
+    await view.getByLabel("Go to a token, or to a time").fill(`${all[row].start_ns}ns`);
+    await tab.keyboard.press("Enter");
+    await view.locator(`[data-row="${row}"]`).getByText(`${(all[row].duration_ns / 1000).toFixed(1)} us`, { exact: true }).waitFor();
+});
+
 test("answers are sorted, exactly", async () => {
     const sorted = (list, key, sign) =>
         list.map((row, i) => [row, i]).sort(([a, i], [b, j]) => sign * (a[key] - b[key]) || i - j).map(([row]) => row);

@@ -32,7 +32,7 @@ export function exactBytes(value: number): string {
     return value < 1024 ? bytes(value) : `${bytes(value)} (${grouped.format(value)} bytes)`;
 }
 
-/** Nanoseconds as "4.85 s", "12.3 ms", "740 ns". */
+/** Nanoseconds as "4.85 s", "12.3 ms", "54.3 us", "740 ns". */
 export function time(ns: number): string {
     const size = Math.abs(ns);
     if (size >= 120e9) {
@@ -41,7 +41,7 @@ export function time(ns: number): string {
     }
     if (size >= 1e9) return `${three(ns / 1e9)} s`;
     if (size >= 1e6) return `${three(ns / 1e6)} ms`;
-    if (size >= 1e3) return `${three(ns / 1e3)} µs`;
+    if (size >= 1e3) return `${three(ns / 1e3)} us`;
     return `${three(ns)} ns`;
 }
 

@@ -10,7 +10,7 @@ test("numbers in the units of the other commands", () => {
     expect(exactBytes(1048576)).toBe("1 MiB (1,048,576 bytes)");
     expect([percent(0.6), percent(0.07), percent(1 / 3)]).toEqual(["60 %", "7 %", "33.3 %"]);
     expect([count(266148), count(0.5), count(12.34)]).toEqual(["266,148", "0.50", "12.3"]);
-    expect([time(740), time(12_300_000), time(4_850_000_000), time(112e9), time(135e9), time(179.7e9)]).toEqual(["740 ns", "12.3 ms", "4.85 s", "112 s", "2 min 15 s", "3 min"]);
+    expect([time(740), time(54_320), time(12_300_000), time(4_850_000_000), time(112e9), time(135e9), time(179.7e9)]).toEqual(["740 ns", "54.3 us", "12.3 ms", "4.85 s", "112 s", "2 min 15 s", "3 min"]);
     expect(tokenText(" a\n")).toBe("\u00b7a\u21b5");
     expect(tokenText("\u0000\u001b[\u007f\u202ea")).toBe("\u2400\u241b[\u2421\u25afa");
     expect(tokenText("a\u200b\u00ad\u00a0\u3000\u2028\ufeff\u{e0041}b")).toBe("a\u25af\u25af\u2423\u2423\u2423\u25af\u25afb");

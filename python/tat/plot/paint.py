@@ -383,7 +383,7 @@ def _draw_panels(figure: Figure, look: Look, chart: Chart) -> None:
             _add_scale(figure, look, drawn, below)
 
 
-_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|[KMGT]iB|bytes|ns|us|µs|ms|s)(?:\W|$))")
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|[KMGT]iB|bytes|ns|us|ms|s)(?:\W|$))")
 """The space between a number and its unit, where no line ends."""
 
 

@@ -24,7 +24,7 @@ class Scale(NamedTuple):
 
 _STEPS: dict[str, tuple[Scale, ...]] = {
     "bytes": tuple(Scale(1024.0**i, name) for i, name in enumerate(("bytes", "KiB", "MiB", "GiB", "TiB"))),
-    "ns": (Scale(1.0, "ns"), Scale(1e3, "µs"), Scale(1e6, "ms"), Scale(1e9, "s")),
+    "ns": (Scale(1.0, "ns"), Scale(1e3, "us"), Scale(1e6, "ms"), Scale(1e9, "s")),
     "share": (Scale(0.01, "%"),),
     "per_second": (Scale(1.0, "per second"),),
 }
