@@ -83,7 +83,7 @@ def main(rows, columns, step, command):
     said = [""]
     before = termios.tcgetattr(terminal)
     os.close(lets)  # the program begins, and may change the terminal
-    read_until(terminal, said, lambda text: frames(text) >= (1 if step == "wait" else 2))
+    read_until(terminal, said, lambda text: frames(text) >= 2)
     raw = termios.tcgetattr(terminal)
     act(step, child, terminal, said)
     read_until(terminal, said, lambda text: False)

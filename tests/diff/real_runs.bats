@@ -83,13 +83,14 @@ print(v["weights_in_both"], v["weights_in_one"], v["weights_read_differently"], 
     record warm $dense "$laws" 1
     TAT_DIR=$PWD/traces "$TAT" record -- "$LLAMA/llama-completion" -m "$MODELS/$moe" -p "$laws" -n 120 --temp 0 -no-cnv \
         --ignore-eos -t 2 < /dev/null > out 2>&1 3>&- &
-    local host=$!
+    local host=$! program
     export TAT_DIR=$PWD/traces LC_ALL=C.UTF-8
-    for _ in {1..3000}; do
-        "$TAT" top --once > first 2>&1 && break
-        sleep 0.02
+    until program=$(pgrep -P "$host" llama-comp); do sleep 0.01; done
+    while kill -STOP "$program" && ! "$TAT" top --once > first 2>&1; do # stopped until there is a screen that shows it
+        kill -CONT "$program"
+        sleep 0.01
     done
-    python3 "$BATS_TEST_DIRNAME/../cli/screen.py" 40 100 wait "$TAT" top --interval 0.1 > screen.json
+    STOPPED=$program python3 "$BATS_TEST_DIRNAME/../cli/screen.py" 40 100 wait "$TAT" top --interval 0.1 > screen.json
     wait "$host"
     python3 - << 'END'
 import json
