@@ -7,7 +7,7 @@
 # for ever for a program that `run` started.
 set -u
 
-hung_seconds=${HUNG_SECONDS:-180} # several times what the slowest test takes where other programs run beside it
+hung_seconds=${HUNG_SECONDS:-600} # many times what the slowest test takes where other programs run beside it
 left_seconds=20
 grace_seconds=5
 export TAT_TESTED_BY=$$ # by which processes are known, whoever their parents are

@@ -18,7 +18,7 @@ import sys
 import termios
 import time
 
-DEADLINE = 100  # seconds: less than tests/bats.sh gives a test
+DEADLINE = 300  # seconds: less than tests/bats.sh gives a test
 ENTER, LEAVE = "\033[?1049h", "\033[?1049l"
 
 

@@ -9,7 +9,7 @@ import select
 import sys
 import time
 
-DEADLINE = 100  # seconds
+DEADLINE = 300  # seconds
 COMMAND = {"bash": ["bash", "--norc", "--noprofile", "-i"], "zsh": ["zsh", "-f", "-i"]}
 
 # Control-X twice writes the line as it stands into a file.

@@ -16,7 +16,7 @@ import time
 PARTS = re.match(r"http://([^/]*):(\d+)/([0-9a-f]{32})/$", sys.argv[1])
 assert PARTS, f"not an address of tat view: {sys.argv[1]}"
 HOST, PORT, TOKEN = PARTS[1], int(PARTS[2]), PARTS[3]
-PATIENCE = 60
+PATIENCE = 300  # seconds
 
 
 def connect() -> socket.socket:
@@ -217,7 +217,7 @@ def slow() -> None:
 
 def until(path: str, expression: str) -> None:
     """Asks again until the Python expression over the answer `a` is true."""
-    for _ in range(600):
+    for _ in range(10 * PATIENCE):
         status, _, body = ask(path)
         a = json.loads(body) if status == 200 else None
         if a is not None and eval(expression, {"a": a}):  # noqa: S307: the test's own

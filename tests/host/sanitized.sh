@@ -45,15 +45,15 @@ hung() {
     esac
     shift
     rm -rf "$work/traces"
-    TAT_DIR="$work/traces" timeout 120 "$host" "$@" "$work/toy.gguf" > "$work/seen"
+    TAT_DIR="$work/traces" timeout 300 "$host" "$@" "$work/toy.gguf" > "$work/seen"
 }
 
 # try OPTION...: expects the same output with and without recording, and a consistent trace. Names what hangs.
 try() {
     echo "== $*"
     rm -rf "$work/traces"
-    TAT_OFF=1 timeout 120 "$host" "$@" "$work/toy.gguf" > "$work/plain"
-    TAT_DIR="$work/traces" timeout 120 "$host" "$@" "$work/toy.gguf" > "$work/seen" || hung $? "$@"
+    TAT_OFF=1 timeout 300 "$host" "$@" "$work/toy.gguf" > "$work/plain"
+    TAT_DIR="$work/traces" timeout 300 "$host" "$@" "$work/toy.gguf" > "$work/seen" || hung $? "$@"
     cmp "$work/plain" "$work/seen"
     "$build/tests/host/check_trace" "$work/traces" > "$work/facts"
     grep -E '^(emitted|stored|lost) ' "$work/facts"
