@@ -31,11 +31,11 @@ completion() {
     "${before[@]}" "$program" -m "$model" --temp 0 "${plain[@]}" --ignore-eos -p "$prompt" "${@:2}" < /dev/null
 }
 
-# recorded NAME ARGUMENT...: the same text and exit status as untraced, and a trace, in $trace. Once more where a text ended
+# recorded NAME ARGUMENT...: the same text and exit status as untraced, and a trace, in $trace. Again where a text ended
 # early. Where $untraced_text is set, it is the untraced text.
 recorded() {
     trace=$BATS_TEST_TMPDIR/$1
-    for _ in 1 2 3; do
+    for _ in {1..10}; do
         rm -rf "$trace"
         if [ -n "${untraced_text:-}" ]; then
             cp "$untraced_text" "$trace.untraced"

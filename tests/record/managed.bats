@@ -36,7 +36,7 @@ plain_text() {
 managed() {
     local told=$1
     shift
-    for _ in 1 2 3; do
+    for _ in {1..10}; do
         plain_text "$@"
         env LD_PRELOAD="$preload" TAT_MANAGE="$told;check=1;report=$PWD/report" "$@" < /dev/null > text 2> talk || {
             cat talk
@@ -379,7 +379,7 @@ preloaded() {
     wait $! || status=$?
     cat talk | tail -3
     [ "$status" -eq 0 ] || [ "$status" -eq 135 ] # SIGBUS, as without
-    cmp -n "$(stat -c %s text)" "$plain_text" text
+    begins_alike "$plain_text" text
 }
 
 # on_disk: begins the managed program in the group whose reads are slowed, and waits for its first words.
@@ -398,7 +398,7 @@ on_disk() {
     on_disk 5
     slow 80000000
     wait $!
-    cmp "$plain_text" text
+    ends_early "$plain_text" text || cmp "$plain_text" text
     dd if=report iflag=nonblock of=said 2> /dev/null <&$fifo || true
     cat said
     [ "$(value errors)" -eq 0 ]
@@ -413,7 +413,7 @@ on_disk() {
     truncate -s 1M image # what is read behind that is EIO
     wait $! || status=$?
     [ "$status" -eq 0 ] || [ "$status" -eq 135 ] # SIGBUS, as without
-    cmp -n "$(stat -c %s text)" "$plain_text" text
+    begins_alike "$plain_text" text
 }
 
 @test "managed: killed, it leaves nothing behind" {
@@ -510,7 +510,7 @@ teardown() {
         forget model.gguf
         read -r name limit percent <<< "$each"
         before=$(in_group "$limit" "${command[@]}")
-        for _ in 1 2 3; do
+        for _ in {1..10}; do
             forget model.gguf
             managed=$(in_group "$limit" env LD_PRELOAD="$MANAGER" TAT_MANAGE="memory=0;check=0;report=$PWD/report" \
                 "${command[@]}")
@@ -552,7 +552,7 @@ teardown() {
     in_group 200000000 env LD_PRELOAD="$preload" TAT_MANAGE="memory=0;report=$PWD/report" "${command[@]}"
     dd if=report iflag=nonblock of=said 2> /dev/null <&$fifo || true
     cat said
-    cmp "$plain_text" text
+    ends_early "$plain_text" text || cmp "$plain_text" text
     [ $((20 * $(value given_up))) -lt "$(value loads)" ] # no piece has a place where there is no memory
 }
 

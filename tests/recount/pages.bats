@@ -31,7 +31,7 @@ trace() {
     cd "$BATS_TEST_TMPDIR"
     run_folder=$BATS_TEST_TMPDIR/trace
     pages=$BATS_TEST_TMPDIR/pages
-    for _ in 1 2 3; do
+    for _ in {1..10}; do
         rm -rf "$run_folder" "$pages"
         mkdir "$run_folder"
         complete "$TOOLS/page_truth.so" "$@" > untraced
