@@ -200,6 +200,6 @@ static struct answer answer_about(struct served * served, const struct request *
 }
 
 const struct endpoint about_endpoints[] = {
-    { "about", "", false, answer_about },
+    { "about", "", PACE_QUICK, answer_about },
     { 0 },
 };

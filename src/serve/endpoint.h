@@ -9,13 +9,14 @@
 #include "serve/answer.h"
 #include "serve/request.h"
 #include "serve/served.h"
+#include "serve/workers.h"
 
 enum { SERVE_SCHEMA = 1 }; /* of the answers in JSON */
 
 struct endpoint {
     const char * name;       /* as in "api/traces/0/NAME" */
     const char * parameters; /* that it takes, with a space between them */
-    bool slow;               /* may take seconds, so answers are kept while the trace does not change */
+    enum pace pace;          /* answers that are not quick are kept while the trace does not change */
     /* Called between served_begin and served_end, by several threads. */
     struct answer (*answer)(struct served * served, const struct request * request);
 };

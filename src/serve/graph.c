@@ -72,6 +72,6 @@ static struct answer answer_graph(struct served * served, const struct request *
 }
 
 const struct endpoint graph_endpoints[] = {
-    { "graph", "token evaluation layer", false, answer_graph },
+    { "graph", "token evaluation layer", PACE_QUICK, answer_graph },
     { 0 },
 };

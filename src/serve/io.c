@@ -165,6 +165,6 @@ static struct answer answer_io(struct served * served, const struct request * re
 }
 
 const struct endpoint io_endpoints[] = {
-    { "io", "t0 t1 limit", true, answer_io },
+    { "io", "t0 t1 limit", PACE_SLOW, answer_io },
     { 0 },
 };

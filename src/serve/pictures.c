@@ -139,9 +139,9 @@ static struct answer answer_file(struct served * served, const struct request * 
 }
 
 const struct endpoint picture_endpoints[] = {
-    { "tokens", "", true, answer_tokens },
-    { "grid", "x y measure x0 x1 y0 y1 w h layer", true, answer_grid },
-    { "offsets", "by t0 t1 o0 o1 w h", true, answer_offsets },
-    { "file", "until_token lo hi", true, answer_file },
+    { "tokens", "", PACE_SLOW, answer_tokens },
+    { "grid", "x y measure x0 x1 y0 y1 w h layer", PACE_SLOW, answer_grid },
+    { "offsets", "by t0 t1 o0 o1 w h", PACE_SLOW, answer_offsets },
+    { "file", "until_token lo hi", PACE_SLOW, answer_file },
     { 0 },
 };

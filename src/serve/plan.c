@@ -23,6 +23,6 @@ static struct answer answer_plan(struct served * served, const struct request * 
 }
 
 const struct endpoint plan_endpoints[] = {
-    { "plan", "memory disk", true, answer_plan },
+    { "plan", "memory disk", PACE_LONG, answer_plan },
     { 0 },
 };

@@ -57,6 +57,6 @@ const struct endpoint records_endpoints[] = {
     { "records",
       "phase layer component op expert tokens kind context tensor tensor_id lo hi t0 t1 file graph node order from "
       "count near near_token",
-      true, answer_records },
+      PACE_SLOW, answer_records },
     { 0 },
 };

@@ -38,12 +38,14 @@ static bool read_path(const char * path, uint64_t * number, const struct endpoin
     return *endpoint != NULL;
 }
 
-enum route_kind route_kind(const char * path) {
+bool route_pace(const char * path, enum pace * pace) {
     uint64_t number;
     const struct endpoint * endpoint;
-    if (strcmp(path, traces) == 0) { return ROUTE_QUICK; }
-    if (!read_path(path, &number, &endpoint)) { return ROUTE_READY; }
-    return endpoint->slow ? ROUTE_SLOW : ROUTE_QUICK;
+    *pace = PACE_QUICK;
+    if (strcmp(path, traces) == 0) { return true; }
+    if (!read_path(path, &number, &endpoint)) { return false; }
+    *pace = endpoint->pace;
+    return true;
 }
 
 static struct answer answer_traces(struct served_list * list) {
@@ -80,7 +82,7 @@ static struct answer answer_kept(const struct endpoint * endpoint, struct served
                                  const struct request * request) {
     char question[512];
     size_t bytes;
-    if (!endpoint->slow || endpoint == section_endpoints ||
+    if (endpoint->pace == PACE_QUICK || endpoint == section_endpoints ||
         !question_of(endpoint, request, question, sizeof question)) {
         return endpoint->answer(served, request);
     }

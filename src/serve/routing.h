@@ -7,14 +7,9 @@
 
 #include "serve/endpoint.h"
 
-enum route_kind {
-    ROUTE_READY, /* the answer is there, or takes no time to make */
-    ROUTE_QUICK, /* needs a look at the trace */
-    ROUTE_SLOW,  /* may take seconds */
-};
-
-/* `path` is what follows the token. */
-enum route_kind route_kind(const char * path);
+/* Sets how long an answer takes that needs a look at a trace. `path` is what follows the token. False: the answer is
+ * there. */
+bool route_pace(const char * path, enum pace * pace);
 
 /* The answer, whatever kind it is. */
 struct answer route_answer(struct served_list * list, const char * path, const struct request * request);

@@ -148,6 +148,6 @@ static struct answer answer_sections(struct served * served, const struct reques
 }
 
 const struct endpoint section_endpoints[] = {
-    { "sections", "names hot cold memory disk unit read-ahead layers tokens model", true, answer_sections },
+    { "sections", "names hot cold memory disk unit read-ahead layers tokens model", PACE_LONG, answer_sections },
     { 0 },
 };

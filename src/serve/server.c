@@ -165,7 +165,7 @@ static void prepare_if_asked(struct server * s) {
     bool asked = false;
     for (size_t i = 0; i < s->list->count; i++) { asked |= served_is_to_prepare(s->list->at[i]); }
     if (!asked || atomic_exchange(&s->is_preparing, true)) { return; }
-    s->preparing = (struct job){ .slow = true, .run = prepare };
+    s->preparing = (struct job){ .pace = PACE_LONG, .run = prepare };
     workers_add(s->workers, &s->preparing);
 }
 
@@ -178,13 +178,13 @@ static void make_answer(struct job * job, bool ending) {
 }
 
 static enum MHD_Result begin_answer(struct exchange * x) {
-    const enum route_kind kind = route_kind(x->path);
+    enum pace pace;
     x->state = EXCHANGE_ANSWERED;
-    if (kind == ROUTE_READY) {
+    if (!route_pace(x->path, &pace)) {
         x->answer = route_answer(x->server->list, x->path, &x->request);
         return send_answer(x->connection, &x->answer, NULL);
     }
-    x->job = (struct job){ .slow = kind == ROUTE_SLOW, .run = make_answer };
+    x->job = (struct job){ .pace = pace, .run = make_answer };
     MHD_suspend_connection(x->connection);
     workers_add(x->server->workers, &x->job);
     return MHD_YES;

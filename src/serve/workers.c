@@ -17,8 +17,8 @@ struct queue {
 struct workers {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct queue quick, slow;
-    unsigned count, running, running_slow;
+    struct queue queues[PACES];
+    unsigned count, running, running_of[PACES];
     bool ending;
     pthread_t threads[WORKERS_MOST];
 };
@@ -37,21 +37,36 @@ static struct job * queue_take(struct queue * q) {
     return job;
 }
 
+static bool may_begin(const struct workers * w, enum pace pace) {
+    const unsigned long_most = w->count > 2 ? w->count - 2 : 1;
+    if (pace == PACE_LONG && w->running_of[PACE_LONG] >= long_most) { return false; }
+    return pace == PACE_QUICK || w->running_of[PACE_SLOW] + w->running_of[PACE_LONG] + 1 < w->count;
+}
+
 /* What may be begun now, or NULL. */
 static struct job * next_job(struct workers * w) {
-    struct job * job = queue_take(&w->quick);
-    return job || w->running_slow + 1 >= w->count ? job : queue_take(&w->slow);
+    struct job * job = NULL;
+    for (enum pace pace = PACE_QUICK; pace < PACES && !job; pace++) {
+        if (may_begin(w, pace)) { job = queue_take(&w->queues[pace]); }
+    }
+    return job;
+}
+
+static struct job * any_job(struct workers * w) {
+    struct job * job = NULL;
+    for (enum pace pace = PACE_QUICK; pace < PACES && !job; pace++) { job = queue_take(&w->queues[pace]); }
+    return job;
 }
 
 static void run_job(struct workers * w, struct job * job) {
-    const bool slow = job->slow;
+    const enum pace pace = job->pace;
     w->running++;
-    w->running_slow += slow;
+    w->running_of[pace]++;
     pthread_mutex_unlock(&w->lock);
     job->run(job, false);
     pthread_mutex_lock(&w->lock);
     w->running--;
-    w->running_slow -= slow;
+    w->running_of[pace]--;
     pthread_cond_broadcast(&w->changed);
 }
 
@@ -77,8 +92,7 @@ struct workers * workers_start(struct tat_error * error) {
         tat_fail_errno(error, "cannot serve");
         return NULL;
     }
-    w->quick.end = &w->quick.first;
-    w->slow.end = &w->slow.first;
+    for (enum pace pace = PACE_QUICK; pace < PACES; pace++) { w->queues[pace].end = &w->queues[pace].first; }
     pthread_mutex_init(&w->lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -101,7 +115,7 @@ struct workers * workers_start(struct tat_error * error) {
 void workers_add(struct workers * w, struct job * job) {
     pthread_mutex_lock(&w->lock);
     const bool ending = w->ending;
-    if (!ending) { queue_add(job->slow ? &w->slow : &w->quick, job); }
+    if (!ending) { queue_add(&w->queues[job->pace], job); }
     pthread_cond_broadcast(&w->changed);
     pthread_mutex_unlock(&w->lock);
     if (ending) { job->run(job, true); }
@@ -119,7 +133,7 @@ bool workers_stop(struct workers * w) {
     while (w->running && status == 0) { status = pthread_cond_timedwait(&w->changed, &w->lock, &until); }
     const bool idle = w->running == 0;
     pthread_mutex_unlock(&w->lock);
-    while ((job = queue_take(&w->quick)) || (job = queue_take(&w->slow))) { job->run(job, true); }
+    while ((job = any_job(w))) { job->run(job, true); }
     if (!idle) { return false; }
     for (unsigned i = 0; i < w->count; i++) { pthread_join(w->threads[i], NULL); }
     return true;

@@ -9,10 +9,13 @@
 
 #include "tat/error.h"
 
+/* How long something takes: no time; as long as a picture; or seconds. */
+enum pace { PACE_QUICK, PACE_SLOW, PACE_LONG, PACES };
+
 /* Part of what is to be done, and the caller's. */
 struct job {
     struct job * next;
-    bool slow; /* one thread is always left for what is not */
+    enum pace pace; /* one thread is always left for what is quick, and another one for what is not long */
     /* Called once, by one of the threads. `ending`: nobody waits for it any longer. */
     void (*run)(struct job * job, bool ending);
 };

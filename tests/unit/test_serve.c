@@ -2,8 +2,10 @@
  *
  * What the server of `tat view` makes of a request, and who may send one.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -195,7 +197,7 @@ static void test_workers(void ** state) {
     (void) state;
     assert_non_null(workers);
     for (int i = 0; i < JOBS; i++) {
-        jobs[i] = (struct counted){ .job = { .slow = i % 2, .run = count } };
+        jobs[i] = (struct counted){ .job = { .pace = (enum pace) (i % PACES), .run = count } };
         workers_add(workers, &jobs[i].job);
     }
     assert_true(workers_stop(workers));
@@ -206,11 +208,60 @@ static void test_workers(void ** state) {
     workers_free(workers);
 }
 
+struct waiting {
+    struct job job;
+    pthread_mutex_t * lock;
+    pthread_cond_t * changed;
+    const bool * may_end;
+    bool has_run;
+};
+
+static void wait_for_end(struct job * job, bool ending) {
+    struct waiting * w = (struct waiting *) job;
+    pthread_mutex_lock(w->lock);
+    while (!ending && !*w->may_end) { pthread_cond_wait(w->changed, w->lock); }
+    w->has_run = true;
+    pthread_cond_broadcast(w->changed);
+    pthread_mutex_unlock(w->lock);
+}
+
+/* A picture does not wait for sections, nor what is quick for both. */
+static void test_who_waits_for_whom(void ** state) {
+    enum { JOBS = 20 };
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+    bool ends[PACES] = { [PACE_QUICK] = true };
+    static struct waiting jobs[PACES][JOBS];
+    struct workers * workers = workers_start(&error);
+    (void) state;
+    assert_non_null(workers);
+    for (int pace = PACES - 1; pace >= 0; pace--) {
+        for (int i = 0; i < JOBS; i++) {
+            struct waiting * w = &jobs[pace][i];
+            *w = (struct waiting){ .lock = &lock, .changed = &changed, .may_end = &ends[pace] };
+            w->job = (struct job){ .pace = (enum pace) pace, .run = wait_for_end };
+            workers_add(workers, &w->job);
+        }
+    }
+    pthread_mutex_lock(&lock);
+    for (int pace = 0; pace < PACES; pace++) {
+        ends[pace] = true; /* those that take longer still run */
+        pthread_cond_broadcast(&changed);
+        for (int i = 0; i < JOBS; i++) {
+            while (!jobs[pace][i].has_run) { pthread_cond_wait(&changed, &lock); }
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    assert_true(workers_stop(workers));
+    workers_free(workers);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parameters), cmocka_unit_test(test_malformed), cmocka_unit_test(test_room),
         cmocka_unit_test(test_values),     cmocka_unit_test(test_hosts),     cmocka_unit_test(test_origins),
         cmocka_unit_test(test_tokens),     cmocka_unit_test(test_kept),      cmocka_unit_test(test_workers),
+        cmocka_unit_test(test_who_waits_for_whom),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
