@@ -5,6 +5,7 @@
  */
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { get } from "node:http";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 
@@ -52,11 +53,15 @@ const stop = (server) =>
 /** What it keeps beside a trace is made anew. */
 const forget = (trace) => rmSync(join(trace, "analysis"), { recursive: true, force: true });
 
-async function asked(url) {
-    const answer = await fetch(url);
-    if (!answer.ok) throw new Error(`${url}: ${answer.status} ${await answer.text()}`);
-    return answer.arrayBuffer();
-}
+/** Up to the last byte. Not by fetch, which takes as long again to put a large answer together as the server to send it. */
+const asked = (url) =>
+    new Promise((done, failed) => {
+        const received = (answer) => {
+            if (answer.statusCode !== 200) failed(new Error(`${url}: ${answer.statusCode}`));
+            answer.on("error", failed).on("end", done).resume();
+        };
+        get(url, received).on("error", failed);
+    });
 
 const PICTURES = [
     ["token x layer, bytes", "grid?x=token&y=layer&measure=bytes", "x"],
