@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/run_metadata.h"
 #include "cli/command.h"
 #include "cli/pager.h"
 #include "cli/run_folder.h"
 #include "cli/table.h"
 #include "cli/units.h"
+#include "format/file_names.h"
 
 enum { KEY_JSON = 256, KEY_NAMES };
 enum form { FORM_TABLE, FORM_JSON, FORM_NAMES };
@@ -54,7 +56,7 @@ static const char * when(char text[static 24], const struct run * run) {
 static json_t * read_metadata(const struct run * run) {
     char path[PATH_MAX];
     if (snprintf(path, sizeof path, "%s/" RUN_METADATA_FILE, run->path) >= PATH_MAX) { return NULL; }
-    return json_load_file(path, 0, NULL);
+    return run_json_file(path, RUN_METADATA_MOST);
 }
 
 static const char * name_in(const char * path) {
@@ -100,7 +102,7 @@ static int print_table(const struct run * runs, size_t count, const char * folde
     return table_print(table, stdout) == 0 ? 0 : tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
 }
 
-static json_t * run_json(const struct run * run) {
+static json_t * entry_json(const struct run * run) {
     char time[24];
     json_t * metadata = read_metadata(run);
     json_t * object = json_pack("{s:s, s:s, s:I, s:b, s:s?, s:s?}", "name", run_name(run), "when", when(time, run),
@@ -113,7 +115,7 @@ static json_t * run_json(const struct run * run) {
 static int print_json(const struct run * runs, size_t count, struct tat_error * error) {
     json_t * array = json_array();
     int failed = array ? 0 : -1;
-    for (size_t i = 0; i < count && !failed; i++) { failed = json_array_append_new(array, run_json(&runs[i])); }
+    for (size_t i = 0; i < count && !failed; i++) { failed = json_array_append_new(array, entry_json(&runs[i])); }
     if (!failed) {
         json_dumpf(array, stdout, JSON_INDENT(2));
         putchar('\n');

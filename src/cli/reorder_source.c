@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/run_metadata.h"
 #include "cli/run_folder.h"
 #include "cli/run_open.h"
+#include "format/file_names.h"
 
 /* The number that the model has in a trace; 0: it is not in it. */
 static uint32_t model_in(const struct tat_trace * trace, const struct tat_gguf * gguf) {
@@ -56,7 +58,7 @@ static bool may_be_of(const struct run * run, const struct tat_gguf * gguf) {
     if (!run->has_trace) { return false; }
     if (snprintf(path, sizeof path, "%s/" RUN_METADATA_FILE, run->path) >= PATH_MAX) { return true; }
     snprintf(hash, sizeof hash, "%016" PRIx64, tat_gguf_files(gguf, &count)->header_hash);
-    json_t * metadata = json_load_file(path, 0, NULL);
+    json_t * metadata = run_json_file(path, RUN_METADATA_MOST);
     const json_t * files = json_object_get(metadata, "model_files");
     bool found = !json_is_array(files);
     json_array_foreach(files, i, file) {

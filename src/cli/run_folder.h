@@ -14,7 +14,6 @@
 
 #include "tat/error.h"
 
-#define RUN_METADATA_FILE "trace_metadata.json"
 #define RUN_STAMP_SIZE    sizeof "YYYYMMDD_HHMMSS"
 
 struct run {

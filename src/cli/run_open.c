@@ -14,6 +14,7 @@
 
 #include "cli/agent_reports.h"
 #include "cli/run_folder.h"
+#include "format/file_names.h"
 #include "tat/run.h"
 
 #define NS UINT64_C(1000000000)

@@ -11,11 +11,13 @@
 #include "analysis/caveats.h"
 #include "analysis/command_options.h"
 #include "analysis/machine.h"
+#include "analysis/run_metadata.h"
 #include "analysis/units.h"
 #include "export/file_replace.h"
 #include "export/gguf_csv.h"
 #include "export/host_facts.h"
 #include "export/tensor_names.h"
+#include "format/file_names.h"
 #include "tat/run.h"
 
 /* Nanoseconds the agent takes for a callback: twice what bench/RESULTS.md has for it alone, as the caches of a real
@@ -276,10 +278,9 @@ static json_t * metadata(const struct tat_trace * trace, struct tat_gguf ** mode
     const struct tat_file_header * h = tat_trace_header(trace);
     const bool is_private = h->features & TAT_FEATURE_PRIVATE;
     const char * slash = strrchr(h->program, '/');
-    char start[32], run_id[33];
-    for (int i = 0; i < 16; i++) { snprintf(run_id + 2 * i, 3, "%02x", h->run_id[i]); }
+    char start[32], run_id[RUN_ID_TEXT];
     json_t * m = json_pack("{s:i, s:s, s:s, s:s, s:b, s:o, s:s, s:i}", "format_version", (int) h->version, "run_id",
-                           run_id, "producer", h->producer, "start", utc(h->start_realtime_ns, start, sizeof start),
+                           run_id_text(run_id, h), "producer", h->producer, "start", utc(h->start_realtime_ns, start, sizeof start),
                            "private", is_private, "command", command_json(info, h), "program",
                            is_private && slash ? slash + 1 : h->program, "pid", (int) h->pid);
     if (!m) { return NULL; }
@@ -310,7 +311,7 @@ static json_t * metadata(const struct tat_trace * trace, struct tat_gguf ** mode
 static int write_metadata(const char * folder, json_t * m, struct tat_error * error) {
     struct file_replace r;
     if (!m) { return tat_fail(error, TAT_ERROR_SYSTEM, "%s: out of memory", folder); }
-    if (file_replace_begin(&r, folder, "trace_metadata.json", error) != 0) { return -1; }
+    if (file_replace_begin(&r, folder, RUN_METADATA_FILE, error) != 0) { return -1; }
     const int written = json_dumpf(m, r.file, JSON_INDENT(2));
     fputc('\n', r.file);
     return file_replace_end(&r, written == 0, error);

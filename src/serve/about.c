@@ -144,14 +144,14 @@ static json_t * about_parts(const json_t * metadata, const struct subject * s, b
                      (int) run_was_managed(metadata));
 }
 
-/* As `tat verify` found when the run ended; null: nobody has verified it yet. */
-static json_t * about_verdict(const json_t * metadata) {
+/* As `tat verify` found when the run ended; null: nobody has verified it yet, or not what is there now. */
+static json_t * about_verdict(const struct tat_trace * trace, const json_t * metadata) {
     const char * name;
     const json_t * verdict;
     json_t * checks = json_object_get(metadata, "checks");
     json_t * all = json_array();
     bool failed = false;
-    if (!json_is_object(checks)) {
+    if (!json_is_object(checks) || !run_metadata_counts(metadata, trace)) {
         json_decref(all);
         return json_null();
     }
@@ -169,7 +169,7 @@ static json_int_t records_of(const struct served * served, const json_t * metada
     const struct records_query all = { .count = 1 };
     struct records_page page;
     struct tat_error error;
-    if (!served->running && accesses) { return json_integer_value(accesses); }
+    if (!served->running && accesses && run_metadata_counts(metadata, served->trace)) { return json_integer_value(accesses); }
     if (view_records_page(served->records, &all, &page, &error) != 0) { return 0; }
     const json_int_t total = (json_int_t) page.total;
     records_page_free(&page);
@@ -178,7 +178,7 @@ static json_int_t records_of(const struct served * served, const json_t * metada
 
 static json_t * about(const struct served * served, const struct subject * s) {
     json_t * metadata = run_metadata(s->trace);
-    json_t * verdict = about_verdict(metadata);
+    json_t * verdict = about_verdict(s->trace, metadata);
     char why[TOKEN_TEXT_WHY];
     const bool has_text = view_has_text(s, served->vocabularies, why);
     json_t * all =

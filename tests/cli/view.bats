@@ -197,6 +197,34 @@ assert about["records"] == verify["accesses"] > 0, (about["records"], verify)
 assert [(c["check"], c["verdict"]) for c in about["verdict"]["checks"]] == [(c["name"], c["verdict"]) for c in verify["checks"]]'
 }
 
+@test "view: a verdict and counts are those of what is there now" {
+    "$TAT" report "$TRACE" > /dev/null
+    about='(a["verdict"] or {}).get("good"), a["records"]'
+    counted() { "$TAT" export --format csv "$1" | tail -n +2 | wc -l; }
+    cp -r "$TRACE" whole
+    serve whole
+    [ "$(json api/traces/0/about "$about")" = "True $(counted whole)" ]
+    stop INT
+    cp -r "$TRACE" cut # what stands beside it is from before
+    truncate -s $(($(stat -c %s cut/tensor_access.bin) * 3 / 4)) cut/tensor_access.bin
+    serve cut
+    [ "$(json api/traces/0/about "$about")" = "None $(counted cut)" ]
+    [ "$(counted cut)" -lt "$(counted whole)" ]
+    stop INT
+    toy_trace "$PWD/other" -g 20 # with what is said of another run
+    cp "$TRACE/trace_metadata.json" other
+    serve other
+    [ "$(json api/traces/0/about "$about")" = "None $(counted other)" ]
+    [ "$(json 'api/traces/0/sections?names=run' '"host" in a["run"]["values"]')" = False ]
+    stop INT
+    cp -r "$TRACE" waits # nobody will ever write into it
+    rm waits/trace_metadata.json
+    mkfifo waits/trace_metadata.json
+    serve waits
+    [ "$(json api/traces/0/about "$about")" = "None $(counted whole)" ]
+    TAT_DIR=$PWD timeout 60 "$TAT" list > /dev/null
+}
+
 # recorded SOURCE...: writes I/O events of a run that recorded these, without any fault or request; then whether it has them.
 recorded() {
     PYTHONDONTWRITEBYTECODE=1 SOURCE=$BATS_TEST_DIRNAME/../.. python3 -c '
