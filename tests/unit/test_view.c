@@ -642,6 +642,35 @@ static void test_each_column_is_filled_once(void ** state) {
     }
 }
 
+/* ---- no memory ---- */
+
+static long allocations_left;
+
+static void * allocate(size_t bytes) {
+    return allocations_left-- > 0 ? malloc(bytes) : NULL;
+}
+
+/* Whether there is an answer if memory for JSON ends after so many pieces of it; if there is none, it says why. */
+static bool has_answer(const struct fixture * f, bool of_file, long pieces) {
+    const struct file_map_query query = { .tokens = UINT64_MAX, .hi = UINT64_MAX };
+    struct tat_error error = { .message = "nothing said" };
+    allocations_left = pieces;
+    json_t * answer = of_file ? view_file_map(&f->s, &query, NULL, &error) : view_tokens(&f->s, &error);
+    if (!answer) { assert_string_equal(error.message, "out of memory"); }
+    json_decref(answer);
+    return answer != NULL;
+}
+
+static void test_no_memory_for_answers(void ** state) {
+    json_set_alloc_funcs(allocate, free);
+    for (int of_file = 0; of_file < 2; of_file++) {
+        assert_false(has_answer(*state, of_file, 0));
+        for (long pieces = 1; pieces < 2000; pieces++) { has_answer(*state, of_file, pieces); }
+        assert_true(has_answer(*state, of_file, 100000));
+    }
+    json_set_alloc_funcs(malloc, free);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_grids, begin, end),
@@ -661,6 +690,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_blocks_add_up_to_the_report, begin_long, end),
         cmocka_unit_test_setup_teardown(test_file_map_from_marks, begin_long, end),
         cmocka_unit_test_setup_teardown(test_making_blocks_can_be_ended, begin_long, end),
+        cmocka_unit_test_setup_teardown(test_no_memory_for_answers, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

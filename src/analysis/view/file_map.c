@@ -149,7 +149,9 @@ json_t * view_file_map(const struct subject * subject, const struct file_map_que
     if (slices_find(&m.slices, subject) &&
         (m.by_slice = calloc((size_t) m.slices.count + 1, sizeof *m.by_slice))) { /* NOLINT: checked at once */
         place_slices(&m);
-        if (find_reads(&m, query->tokens, error) == 0) { answer = tell(&m, query); }
+        if (find_reads(&m, query->tokens, error) == 0 && !(answer = tell(&m, query))) {
+            tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
+        }
     } else {
         tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
     }

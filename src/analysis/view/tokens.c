@@ -201,9 +201,8 @@ json_t * view_tokens(const struct subject * subject, struct tat_error * error) {
     } else if (find_sums(subject, &axis, &sums, error) == 0) {
         if (!tat_matrix_columns(subject->trace, TAT_BY_EXPERT) || count_new_experts(subject, &axis, sums.new_experts)) {
             answer = tell(subject, &axis, &sums);
-        } else {
-            tat_fail(error, TAT_ERROR_SYSTEM, "out of memory");
         }
+        if (!answer) { tat_fail(error, TAT_ERROR_SYSTEM, "out of memory"); }
     }
     token_sums_free(&sums);
     token_axis_free(&axis);
