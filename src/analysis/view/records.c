@@ -204,15 +204,17 @@ static int page_of(struct view_records * v, struct records_kept * k, const struc
 int view_records_page(struct view_records * v, const struct records_query * query, struct records_page * page,
                       struct tat_error * error) {
     const uint32_t count = query->count && query->count < RECORDS_PAGE_MAX ? query->count : RECORDS_PAGE_MAX;
+    struct records_kept * k;
     int status = -1;
     *page = (struct records_page){ .from = query->from, .rows = malloc(count * sizeof *page->rows) };
     if (!page->rows) { return records_fail_memory(v, error); }
-    if (query->has_node) { return operation_page(v, query, page, count, error); }
-    struct records_kept * k = records_keep(v, query, error);
-    if (k) {
+    if (query->has_node) {
+        status = operation_page(v, query, page, count, error);
+    } else if ((k = records_keep(v, query, error))) {
         status = page_of(v, k, query, count, page, error);
         records_release(v, k);
     }
+    if (status != 0) { records_page_free(page); }
     return status;
 }
 
