@@ -18,8 +18,9 @@ enum {
     CELLS_MOST = 1 << 17,
     SIDE_MOST = 8192,    /* cells of a side that the server gives */
     COLUMNS_LEAST = 8,   /* a heatmap of fewer shows no course */
-    GRAPHS = 4,   /* tokens whose graphs are kept */
-    SLACK = 4096, /* notes and punctuation */
+    GRAPHS = 4,          /* tokens whose graphs are kept */
+    SLACK = 512,         /* punctuation */
+    NOTES_BYTES = 4096,  /* of each trace, kept free for notes */
 };
 
 struct html {
@@ -28,55 +29,18 @@ struct html {
     struct html_page page;
     json_t * answers; /* by address: text in JSON, or in base 64 */
     json_t * notes;
-    uint64_t bytes;          /* so far */
+    uint64_t bytes;          /* so far, with what is kept free for notes */
+    uint64_t notes_free;     /* of that */
     size_t tiles_left;       /* still to come */
     unsigned tiles_too_many; /* that did not fit */
     const char * of;         /* the trace that notes are about; NULL: there is one, or they are about all */
 };
 
-/* ---- notes ---- */
-
-static void note(struct html * h, const char * format, ...) __attribute__((format(printf, 2, 3)));
-
-static void note(struct html * h, const char * format, ...) {
-    char text[512];
-    const int named = h->of ? snprintf(text, sizeof text, "%.200s: ", h->of) : 0;
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text + named, sizeof text - (size_t) named, format, arguments);
-    va_end(arguments);
-    json_array_append_new(h->notes, result_text(text));
-    h->bytes += strlen(text) + 8;
-}
-
-/* ---- answers ---- */
-
-static struct answer ask(struct html * h, const char * address) {
-    struct tat_error error;
-    struct request * request = malloc(sizeof *request);
-    char target[ADDRESS_SIZE + 1];
-    if (!request) { return answer_json(NULL); }
-    snprintf(target, sizeof target, "/%s", address);
-    const struct answer answer = request_parse(request, target, &error) == 0
-                                     ? route_answer(h->list, request->path, request)
-                                     : answer_error(&error);
-    free(request);
-    return answer;
-}
+/* ---- sizes ---- */
 
 /* Whether so much more can be taken in. */
 static bool fits(const struct html * h, uint64_t bytes) {
     return h->bytes + bytes <= h->options.max_bytes;
-}
-
-/* Takes over `value`. False: it does not fit. */
-static bool take(struct html * h, const char * address, json_t * value, size_t bytes) {
-    if (!fits(h, bytes)) {
-        json_decref(value);
-        return false;
-    }
-    h->bytes += bytes;
-    return json_object_set_new(h->answers, address, value) == 0;
 }
 
 /* JSON within a script: no string of it may end the script. */
@@ -101,6 +65,55 @@ static size_t text_bytes(const json_t * value) {
     size_t count = 0;
     json_dump_callback(value, count_data, &count, JSON_COMPACT | JSON_ENCODE_ANY);
     return count;
+}
+
+/* ---- notes ---- */
+
+static void note(struct html * h, const char * format, ...) __attribute__((format(printf, 2, 3)));
+
+static void note(struct html * h, const char * format, ...) {
+    char text[512];
+    const int named = h->of ? snprintf(text, sizeof text, "%.200s: ", h->of) : 0;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text + named, sizeof text - (size_t) named, format, arguments);
+    va_end(arguments);
+    json_t * value = result_text(text);
+    const size_t bytes = text_bytes(value) + 1;
+    if (bytes <= h->notes_free) {
+        h->notes_free -= bytes;
+    } else if (fits(h, bytes)) {
+        h->bytes += bytes;
+    } else {
+        json_decref(value);
+        return;
+    }
+    json_array_append_new(h->notes, value);
+}
+
+/* ---- answers ---- */
+
+static struct answer ask(struct html * h, const char * address) {
+    struct tat_error error;
+    struct request * request = malloc(sizeof *request);
+    char target[ADDRESS_SIZE + 1];
+    if (!request) { return answer_json(NULL); }
+    snprintf(target, sizeof target, "/%s", address);
+    const struct answer answer = request_parse(request, target, &error) == 0
+                                     ? route_answer(h->list, request->path, request)
+                                     : answer_error(&error);
+    free(request);
+    return answer;
+}
+
+/* Takes over `value`. False: it does not fit. */
+static bool take(struct html * h, const char * address, json_t * value, size_t bytes) {
+    if (!fits(h, bytes)) {
+        json_decref(value);
+        return false;
+    }
+    h->bytes += bytes;
+    return json_object_set_new(h->answers, address, value) == 0;
 }
 
 enum taken { TAKEN, TOO_LARGE, NOT_THERE };
@@ -396,7 +409,8 @@ struct html * html_make(struct served_list * list, const struct html_options * o
     h->answers = json_object();
     h->notes = json_array();
     int status = html_page_make(&h->page, error);
-    h->bytes = h->page.bytes + SLACK;
+    h->notes_free = NOTES_BYTES * list->count;
+    h->bytes = h->page.bytes + SLACK + h->notes_free;
     if (status == 0 && !options->with_text) {
         note(h, "The text of tokens and the folders of paths are left out; `tat export --with-text` keeps them.");
     }

@@ -429,6 +429,16 @@ END
     page small.html --max-html $((size - 100000))
     [ "$(stat -c %s small.html)" -le $((size - 100000)) ]
     [ "$(python3 -c 'import json; print(len(json.load(open("small.html.json"))["api/export"]["notes"]) > 1)')" = True ]
+    # Every < takes six bytes, and the name is in every note.
+    name=$(printf '<%.0s' {1..120})
+    cp -r "$TRACE" "$name"
+    cp -r "$TRACE" "$name>"
+    most=$size
+    while "$TAT" export --format html -o named.html --max-html "$most" "$PWD/$name" "$PWD/$name>" 2> /dev/null; do
+        [ "$(stat -c %s named.html)" -le "$most" ]
+        most=$((most - 30000))
+    done
+    [ "$most" -lt "$size" ] # in the end, nothing fits
     run "$TAT" export --format html -o tiny.html --max-html 20K "$TRACE"
     [ "$status" -eq 1 ]
     [[ $output == *"--max-html"* ]]
