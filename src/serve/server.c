@@ -20,6 +20,7 @@
 enum {
     CONNECTIONS = 4096,
     CONNECTION_MEMORY = 32768, /* of what a client sends before it is answered: the request's line and headers */
+    STRANGER_IDLE_SECONDS = 10, /* who has not shown the token holds a connection no longer than that without a word */
     IDLE_SECONDS = 60,
     ADDRESS_SIZE = 128,
 };
@@ -146,6 +147,7 @@ static enum MHD_Result admit(struct exchange * x, const char * method, bool * se
         return refuse(x->connection, ANSWER_BAD_METHOD, "There is only GET and HEAD here: nothing can be changed.\n");
     }
     if (has_body(x->connection)) { return refuse(x->connection, ANSWER_TOO_LARGE, "A request here has no body.\n"); }
+    MHD_set_connection_option(x->connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned) IDLE_SECONDS);
     if (!rest) { return lead_to_page(x); } /* the page's addresses are relative to the folder that the token is */
     x->path = rest;
     *sent = false;
@@ -249,7 +251,7 @@ static int start_daemon(struct server * s, struct tat_error * error) {
     s->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, s,
                                  MHD_OPTION_LISTEN_SOCKET, s->listener.fd, MHD_OPTION_URI_LOG_CALLBACK, on_target, s,
                                  MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_CONNECTION_LIMIT,
-                                 connections(), MHD_OPTION_CONNECTION_TIMEOUT, (unsigned) IDLE_SECONDS,
+                                 connections(), MHD_OPTION_CONNECTION_TIMEOUT, (unsigned) STRANGER_IDLE_SECONDS,
                                  MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t) CONNECTION_MEMORY, MHD_OPTION_END);
     return s->daemon ? 0 : tat_fail_errno(error, "cannot start the server");
 }

@@ -94,6 +94,11 @@ stop() {
     [ "$(client slow)" = answered ]
 }
 
+@test "view: strangers hold connections for a shorter time than who knows the address" {
+    serve "$TRACE"
+    [ "$(client idle)" = "let go" ]
+}
+
 # same_sections PARAMETERS OPTION...: those of the page are those of the report.
 same_sections() {
     client get "api/traces/0/sections?$1" > page.json

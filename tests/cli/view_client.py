@@ -215,6 +215,22 @@ def slow() -> None:
     print("answered")
 
 
+def idle() -> None:
+    """Who says nothing, or does not know the token, is let go before who knows it."""
+    line = f"GET /{TOKEN}/api/traces HTTP/1.1\r\nHost: {HOST}:{PORT}\r\n\r\n".encode()
+    with connect() as known, connect() as silent, connect() as stranger:
+        known.sendall(line)
+        assert known.recv(65536).startswith(b"HTTP/1.1 200")
+        stranger.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}:{PORT}\r\n\r\n".encode())
+        assert stranger.recv(65536).startswith(b"HTTP/1.1 403")
+        for connection in (silent, stranger):
+            connection.settimeout(2 * PATIENCE)
+            assert connection.recv(65536) == b""
+        known.sendall(line)
+        assert known.recv(65536).startswith(b"HTTP/1.1 200")
+    print("let go")
+
+
 def until(path: str, expression: str) -> None:
     """Asks again until the Python expression over the answer `a` is true."""
     for _ in range(10 * PATIENCE):
