@@ -35,6 +35,16 @@ starved() {
     rm "$TRACES/starved.gguf"
 }
 
+# drafted: two models in one process, of which the draft, a copy that stays for its vocabulary, calls one token by another name.
+drafted() {
+    local size='\x0c\x00\x00\x00\x00\x00\x00\x00'
+    rm -rf "${TRACES:?}/drafted"
+    LC_ALL=C sed "s/$size<|im_start|>/$size<|IM_START|>/" "$MODELS/$dense" > "$TRACES/draft.gguf"
+    "$TAT" record -o "$TRACES/drafted" -- "$LLAMA/llama-speculative-simple" -m "$MODELS/$dense" -md "$TRACES/draft.gguf" \
+        --spec-type draft-simple -p $'<|im_start|>user\nA robot' -n 8 --temp 0 -t 2 -c 512 < /dev/null > "$TRACES/drafted.txt" \
+        2> "$TRACES/drafted.log" || { cat "$TRACES/drafted.log"; return 1; }
+}
+
 case $1 in
     check)
         rm -rf page
@@ -55,6 +65,7 @@ case $1 in
         recorded split random-llama-split-00001-of-00003.gguf 8 "a b c"
         recorded words $dense 12 $'<|im_start|>user\nA robot 🤖 said "naïve 机器人":\n'
         recorded private $dense 4 "A secret word" --private
+        drafted
         starved
         ;;
     *)

@@ -34,6 +34,13 @@ test("characters of several tokens are whole, and special tokens are marked", as
     assert.ok(text.includes(""), "a token that is only a part of a character");
 });
 
+test("of two models, each token is a piece of its own model's vocabulary", async () => {
+    const { text, text_special, phase } = await asked(await serve("drafted"), "api/traces/0/tokens");
+    assert.deepEqual(text_special.map((token) => text[token]).toSorted(), ["<|IM_START|>", "<|im_start|>"]);
+    assert.ok(text_special.every((token) => phase[token] === "prompt"));
+    assert.equal(text.filter((piece) => piece === " robot").length >= 2, true, "both have read the prompt");
+});
+
 test("the card of a token says its text", async (t) => {
     const tab = await open(t, at, "trace=0");
     const { text, phase } = await tokensOf(0);
