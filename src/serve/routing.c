@@ -116,8 +116,11 @@ struct answer route_answer(struct served_list * list, const char * path, const s
     struct served * served = list->at[number];
     served_look(list, served);
     served_begin(served);
-    if (!served->records) { tat_fail(&error, TAT_ERROR_SYSTEM, "%s: out of memory", served->path); }
-    const struct answer answer = served->records ? answer_kept(endpoint, served, request) : answer_error(&error);
+    int status = served_check(served, &error);
+    if (status == 0 && !served->records) {
+        status = tat_fail(&error, TAT_ERROR_SYSTEM, "%s: out of memory", served->path);
+    }
+    const struct answer answer = status == 0 ? answer_kept(endpoint, served, request) : answer_error(&error);
     served_end(served);
     return answer;
 }

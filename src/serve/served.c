@@ -141,13 +141,20 @@ static int find_sums(struct served * s, struct tat_error * error) {
 
 /* ---- */
 
+static void note_file(struct served * s) {
+    if (stat(tat_trace_path(s->trace), &s->file) != 0) { s->file = (struct stat){ 0 }; }
+}
+
 /* What may grow is read block by block from now on. */
 static int open_trace(const struct served_list * list, struct served * s, struct tat_error * error) {
     bool revised;
     s->trace = s->whole;
     s->running = list->options.is_running(s->path, s->whole);
     s->looked_ns = NEVER;
-    if (!s->running) { return 0; }
+    if (!s->running) {
+        note_file(s);
+        return 0;
+    }
     s->follow = follow_open(s->path, error);
     if (!s->follow || follow_read(s->follow, &revised, error) != 0) { return -1; }
     s->trace = follow_trace(s->follow);
@@ -201,6 +208,7 @@ static void settle(struct served * s, struct tat_trace * whole) {
     s->trace = s->whole = whole;
     s->running = false;
     s->looked_ns = NEVER;
+    note_file(s);
 }
 
 /* Looks for more. If there is any, what was found out about the trace is forgotten before the trace changes, as it
@@ -241,6 +249,21 @@ void served_look(const struct served_list * list, struct served * s) {
 }
 
 /* ---- */
+
+static bool is_same_time(const struct timespec * a, const struct timespec * b) {
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+int served_check(const struct served * s, struct tat_error * error) {
+    struct stat now;
+    if (s->running || stat(tat_trace_path(s->trace), &now) != 0 || now.st_ino != s->file.st_ino ||
+        now.st_dev != s->file.st_dev ||
+        (now.st_size == s->file.st_size && is_same_time(&now.st_mtim, &s->file.st_mtim))) {
+        return 0;
+    }
+    return tat_fail(error, TAT_ERROR_INPUT, "%s was changed after it had been opened: end tat and start it again",
+                    tat_trace_path(s->trace));
+}
 
 void served_begin(struct served * s) {
     pthread_rwlock_rdlock(&s->lock);

@@ -6,6 +6,7 @@
 #define TAT_SERVE_SERVED_H
 
 #include <pthread.h>
+#include <sys/stat.h>
 
 #include "analysis/analysis.h"
 #include "analysis/view/file_reads.h"
@@ -21,6 +22,7 @@ struct served {
     pthread_rwlock_t lock; /* who asks holds it to read; who takes in what the program wrote, to write */
     const struct tat_trace * trace;
     struct tat_trace * whole; /* that has ended, or: */
+    struct stat file;         /* of that, when it was opened */
     struct follow * follow;   /* that may grow */
     struct kept * kept;
     struct vocabularies * vocabularies;
@@ -68,6 +70,10 @@ bool served_is_to_prepare(const struct served * served);
 /* Finds out what is needed once for offsets over time and for records, so that who asks for them first does not wait.
  * Takes a second for a hundred million records. For one thread at a time. */
 void served_prepare(struct served * served);
+
+/* 0, or -1 with *error: the file of a trace that has ended was written to since, and what is read of it from now on is
+ * not what is known of it. A trace that was deleted or renamed is still open, and good. */
+int served_check(const struct served * served, struct tat_error * error);
 
 /* Between these two the trace does not change. */
 void served_begin(struct served * served);

@@ -230,6 +230,26 @@ assert [(c["check"], c["verdict"]) for c in about["verdict"]["checks"]] == [(c["
     TAT_DIR=$PWD timeout 60 "$TAT" list > /dev/null
 }
 
+@test "view: of a trace that is written over or cut, nothing is told; one that is deleted stays" {
+    toy_trace "$PWD/other" -g 60
+    for spoil in 'cat other/tensor_access.bin > copy/tensor_access.bin' 'truncate -s -100 copy/tensor_access.bin'; do
+        rm -rf copy
+        cp -r "$TRACE" copy
+        serve copy
+        eval "$spoil"
+        for asked in about tokens 'sections?names=layers' grid graph?token=3; do
+            [[ $(client get "api/traces/0/$asked") == 500*"was changed"*"start it again"* ]]
+        done
+        stop INT
+    done
+    rm -rf copy
+    cp -r "$TRACE" copy
+    serve copy
+    rm -r copy
+    [ "$(json api/traces/0/about 'a["tokens"]')" = 44 ]
+    [ "$(json 'api/traces/0/tokens' 'len(a["phase"])')" = 44 ]
+}
+
 # recorded SOURCE...: writes I/O events of a run that recorded these, without any fault or request; then whether it has them.
 recorded() {
     PYTHONDONTWRITEBYTECODE=1 SOURCE=$BATS_TEST_DIRNAME/../.. python3 -c '
