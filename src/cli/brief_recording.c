@@ -233,8 +233,10 @@ int brief_recording_make(struct brief_recording * b, const char * who, char ** c
     *b = (struct brief_recording){ .lock = -1 };
     fprintf(stderr, "tat %s: recording about %d generated tokens first, without output: ", who, BRIEF_TOKENS);
     for (char ** word = command; *word; word++) {
-        if (word != command) { fputc(' ', stderr); }
+        const char * quote = strchr(*word, ' ') ? "\"" : "";
+        fprintf(stderr, "%s%s", word != command ? " " : "", quote);
         print_safe(*word, stderr);
+        fputs(quote, stderr);
     }
     fputc('\n', stderr);
     const int status = make_folder(b, keep, error) == 0 ? record(b, command, error) : -1;

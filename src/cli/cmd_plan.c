@@ -145,7 +145,10 @@ static int choose_model(const struct tat_trace * trace, struct options * o, stru
     if (!o->model || is_file(o->model)) { return 0; }
     if (strchr(o->model, '/')) { return tat_fail_errno(error, "%s", o->model); }
     o->request.model = tat_trace_find_model(trace, o->model, error);
-    return o->request.model ? 0 : -1;
+    if (o->request.model) { return 0; }
+    const size_t used = strlen(error->message);
+    snprintf(error->message + used, sizeof error->message - used, "; nor is there a file '%s'", o->model);
+    return -1;
 }
 
 /* Whether there is anything to do, or the trace does not tell. */

@@ -178,6 +178,9 @@ J
     [ "$status" -eq 3 ]
     run --separate-stderr "$TAT" plan --memory 1G --model ./nothing.gguf "$TRACE"
     [ "$status" -ne 0 ] && [ "$status" -ne 1 ]
+    run --separate-stderr "$TAT" plan --memory 1G --model no.gguf "$TRACE"
+    [ "$status" -eq 1 ]
+    [[ $stderr == *"nor is there a file 'no.gguf'"* ]]
     echo no > no.gguf
     run --separate-stderr "$TAT" plan --memory 1G --model no.gguf "$TRACE"
     [ "$status" -eq 3 ]
@@ -232,6 +235,7 @@ recordable() {
     chmod +x bin/llama-completion
     PATH=$PWD/bin:$PATH run -1 --separate-stderr "$TAT" plan --memory 1G --model toy.gguf
     [[ ${lines[1]} == "Nothing to do: the "* ]]
+    [[ $stderr == *' -no-cnv -p "The history of the world'* ]]
     run -2 --separate-stderr env PATH=/nowhere "$TAT" plan --memory 1G --model toy.gguf
     [[ $stderr == *"llama-completion is not on PATH"* ]]
 }
