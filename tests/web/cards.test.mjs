@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { address, area, asked, open, picture, pointAt, serve } from "./page.mjs";
+import { address, area, asked, eventually, open, picture, pointAt, serve } from "./page.mjs";
 
 const at = await serve("words", "experts", "dense");
 const about = await asked(at, "api/traces/0/about");
@@ -172,7 +172,7 @@ test("a token behind the end is the last one, in any view", async (t) => {
     for (const view of ["heatmap", "graph", "records", "offsets", "file", "buffers", "attention"]) {
         const tab = await open(t, at, `view=${view}&token=1000&tokens=3-2000`);
         await address(tab, { token: String(about.tokens - 1), tokens: `3-${about.tokens}` });
-        assert.match(await tab.locator(".where").textContent(), new RegExp(`^token ${about.tokens - 1} `));
+        await eventually(async () => assert.match(await tab.locator(".where").textContent(), new RegExp(`^token ${about.tokens - 1} `)));
         assert.equal(await tab.locator('main [role="alert"]').count(), 0);
     }
     const tab = await open(t, at, "view=heatmap&tokens=500-600");

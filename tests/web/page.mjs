@@ -50,13 +50,16 @@ export async function open(test, address, hash = "", options = {}) {
     tab.setDefaultTimeout(60_000); // a busy machine is no failure
     tab.wrong = [];
     tab.expects = () => false;
+    tab.underWay = new Set();
     // That canvases are read often is the tests' doing.
     tab.on("console", (message) => !/willReadFrequently/.test(message.text()) && tab.wrong.push(`${message.type()}: ${message.text()}`));
     tab.on("pageerror", (error) => tab.wrong.push(String(error)));
     tab.on("request", (request) => {
         const to = request.url();
         if (!to.startsWith(address) && !/^(data|blob):/.test(to)) tab.wrong.push(`left the server: ${to}`);
+        if (to.startsWith("http")) tab.underWay.add(request);
     });
+    for (const end of ["requestfinished", "requestfailed"]) tab.on(end, (request) => tab.underWay.delete(request));
     test.after(async () => {
         await context.close();
         assert.deepEqual(tab.wrong.filter((one) => !tab.expects(one)), []);
@@ -67,9 +70,16 @@ export async function open(test, address, hash = "", options = {}) {
     return tab;
 }
 
-/** Waits until all that a page asked for is there, so that nothing moves any more. */
+/** Waits until all that a page asked for is there and drawn, so that nothing moves any more and no text is to come. */
 export const quiet = (tab) =>
-    tab.waitForFunction(() => !document.querySelector(".busy") && ![...document.querySelectorAll("main p")].some((one) => one.textContent === "Counting"));
+    eventually(async () => {
+        assert.equal(tab.underWay.size, 0);
+        const isBusy = await tab.evaluate(async () => {
+            for (let i = 0; i < 2; i++) await new Promise((done) => requestAnimationFrame(done));
+            return document.querySelector(".busy") !== null || [...document.querySelectorAll("main p")].some((one) => one.textContent === "Counting");
+        });
+        assert.ok(!isBusy && tab.underWay.size === 0);
+    });
 
 /** Tries it until it does not throw. */
 export async function eventually(what) {
