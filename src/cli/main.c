@@ -25,9 +25,10 @@ static int unknown(const char * name) {
 }
 
 static int run_built_in(const struct command * command, int argc, char ** argv) {
-    char title[128];
+    char title[128], help[] = "--help";
     snprintf(title, sizeof title, "tat %s", command->name);
     argv[0] = title;
+    if (argc > 1 && strcmp(argv[1], "-h") == 0) { argv[1] = help; } /* as `tat -h`; argp knows only -? */
     return command->run(argc, argv);
 }
 

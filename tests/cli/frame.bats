@@ -44,6 +44,7 @@ commands() { # those that are built in
         [[ $output == "Usage: tat $name"* ]]
         [[ $output == *"Examples:"* ]]
         [ "$("$TAT" help "$name")" = "$output" ]
+        [ "$("$TAT" "$name" -h)" = "$output" ]
     done
 }
 
