@@ -13,7 +13,8 @@
 
 enum { RUN_METADATA_MOST = 1 << 20, RUN_ID_TEXT = 33 }; /* bytes; it has a few KiB */
 
-/* The contents of a JSON file of `most` bytes less one, which the caller owns. NULL: there is no regular file of JSON. */
+/* The contents of a JSON file of `most` bytes less one; the caller owns them. NULL: there is no regular file of JSON.
+ */
 json_t * run_json_file(const char * path, size_t most);
 
 /* The contents of a JSON file beside the trace, of `most` bytes less one; the caller owns them. NULL: there is none

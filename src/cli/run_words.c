@@ -201,8 +201,8 @@ static const char * print_others(const json_t * line, const char * before, FILE 
     return "; ";
 }
 
-/* "77.1 % of the experts that were foreseen came, of 40.0 MiB read ahead 9.10 MiB in vain, 1.50 MiB not read again, 12.0 %
- * of the guesses not read ahead as too few came" */
+/* "77.1 % of the experts that were foreseen came, of 40.0 MiB read ahead 9.10 MiB in vain, 1.50 MiB not read again,
+ * 12.0 % of the guesses not read ahead as too few came" */
 static const char * print_foresight(const json_t * line, const char * before, FILE * out) {
     const uint64_t foreseen = managed_figure(line, "foreseen"), ahead = managed_figure(line, "ahead_read"),
                    spared = managed_figure(line, "spared"), unread = managed_figure(line, "foreseen_not_to_read");

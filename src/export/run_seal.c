@@ -280,9 +280,10 @@ static json_t * metadata(const struct tat_trace * trace, struct tat_gguf ** mode
     const char * slash = strrchr(h->program, '/');
     char start[32], run_id[RUN_ID_TEXT];
     json_t * m = json_pack("{s:i, s:s, s:s, s:s, s:b, s:o, s:s, s:i}", "format_version", (int) h->version, "run_id",
-                           run_id_text(run_id, h), "producer", h->producer, "start", utc(h->start_realtime_ns, start, sizeof start),
-                           "private", is_private, "command", command_json(info, h), "program",
-                           is_private && slash ? slash + 1 : h->program, "pid", (int) h->pid);
+                           run_id_text(run_id, h), "producer", h->producer, "start",
+                           utc(h->start_realtime_ns, start, sizeof start), "private", is_private, "command",
+                           command_json(info, h), "program", is_private && slash ? slash + 1 : h->program, "pid",
+                           (int) h->pid);
     if (!m) { return NULL; }
     if (info && info->exit_status >= 0) { json_object_set_new(m, "exit_status", json_integer(info->exit_status)); }
     const char * ggml = strrchr(h->ggml_path, '/');

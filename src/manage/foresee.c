@@ -8,8 +8,8 @@
 
 enum { CELLS_MOST = 1 << 23 /* of all matrices; 256 experts in 61 layers take half of it */ };
 
-/* Reading for nothing takes processor time and delays what is needed. Measured (doc/run.md): where a quarter of what was
- * read ahead came, runs were faster than without; where a twentieth came, a fifth slower. */
+/* Reading for nothing takes processor time and delays what is needed. Measured (doc/run.md): where a quarter of what
+ * was read ahead came, runs were faster than without; where a twentieth came, a fifth slower. */
 static const float AT_FIRST = 0.25f, PAYS = 0.125f, WEIGHT = 1.0f / 128;
 
 struct foreseen {

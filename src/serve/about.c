@@ -169,7 +169,9 @@ static json_int_t records_of(const struct served * served, const json_t * metada
     const struct records_query all = { .count = 1 };
     struct records_page page;
     struct tat_error error;
-    if (!served->running && accesses && run_metadata_counts(metadata, served->trace)) { return json_integer_value(accesses); }
+    if (!served->running && accesses && run_metadata_counts(metadata, served->trace)) {
+        return json_integer_value(accesses);
+    }
     if (view_records_page(served->records, &all, &page, &error) != 0) { return 0; }
     const json_int_t total = (json_int_t) page.total;
     records_page_free(&page);

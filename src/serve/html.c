@@ -183,7 +183,8 @@ static struct answer ask_tile(struct html * h, const char * address, uint64_t wi
     return answer;
 }
 
-/* A heatmap has every row, as the page shows each under the name of a tensor, a layer or an expert, and as many columns as fit. */
+/* A heatmap has every row, as the page shows each under the name of a tensor, a layer or an expert, and as many columns
+ * as fit. */
 static bool size_heatmap(struct html * h, const char * address, uint64_t cells, uint64_t * wide, uint64_t * high) {
     struct tile_header header;
     struct answer answer = ask_tile(h, address, 1, SIDE_MOST, &header);

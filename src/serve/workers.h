@@ -27,8 +27,8 @@ struct workers * workers_start(struct tat_error * error);
 
 void workers_add(struct workers * workers, struct job * job);
 
-/* Runs what was not begun with `ending`, and waits for the rest. What is added later runs with `ending`, at once. False: a
- * job did not end within a second; then the threads stay. */
+/* Runs what was not begun with `ending`, and waits for the rest. What is added later runs with `ending`, at once.
+ * False: a job did not end within a second; then the threads stay. */
 bool workers_stop(struct workers * workers);
 
 /* After they were stopped, when nobody adds jobs any more. NULL is allowed. */

@@ -15,8 +15,8 @@
 
 #include "trace_facts.h"
 
-/* A trace opens after some 5 ms and a graph takes 0.2 ms, so kills come before, during and after everything. Where so many
- * come before, as on a busy machine, later ones do too. */
+/* A trace opens after some 5 ms and a graph takes 0.2 ms, so kills come before, during and after everything. Where so
+ * many come before, as on a busy machine, later ones do too. */
 enum { LATEST_US = 40000, LATEST_MOST_US = 900000, MANY = 20, TORN_MAX = 8 << 10 };
 
 static void start_host(char ** argv, const char * run) {

@@ -86,7 +86,8 @@ static void what_was_foreseen(void ** state) {
         "> 75.0 % of the experts that were foreseen came, of 1.95 MiB read ahead 1.00 KiB in vain, 1.00 KiB not "
         "read again\n");
     assert_says("end foreseen=200 foreseen_right=10 ahead_read=0 ahead_wasted=0 foreseen_not_to_read=150",
-                "> 5.0 % of the experts that were foreseen came, 75.0 % of the guesses not read ahead as too few came\n");
+                "> 5.0 % of the experts that were foreseen came, 75.0 % of the guesses not read ahead as too few "
+                "came\n");
     assert_says("end tokens=20 ns=1000000000 foreseen=10 foreseen_right=1",
                 "> delivered 20.0 tokens/s; 10.0 % of the experts that were foreseen came\n");
 }

@@ -405,7 +405,8 @@ static void test_offsets_cell_by_cell(void ** state) {
     assert_non_null(reads);
     for (uint32_t most = 1; most < 3000; most = 5 * most + 2) {
         const struct offsets_query whole = { OFFSETS_BY_PLACE, begin, end, 0, UINT64_MAX / 4, most, 37 };
-        const struct offsets_query part = { OFFSETS_BY_PLACE, begin + quarter, end - quarter, base + 20, base + 900, most, 5 };
+        const struct offsets_query part = { OFFSETS_BY_PLACE, begin + quarter, end - quarter, base + 20, base + 900,
+                                            most,             5 };
         assert_true(assert_offsets(f, reads, &whole) > 0);
         assert_true(is_near(assert_offsets(f, NULL, &whole), assert_offsets(f, reads, &whole)));
         assert_true(assert_offsets(f, reads, &part) > 0);

@@ -84,8 +84,8 @@ void view_records_free(struct view_records * records); /* NULL is allowed */
 void view_records_prepare(struct view_records * records);
 
 /* 0, or -1 with *error: TAT_ERROR_USAGE, memory, or a file that was cut. It is not an error if nothing passes, or if
- * the trace has no tensor, operation or file of that name. Free the page with records_page_free; after an error there is
- * none. */
+ * the trace has no tensor, operation or file of that name. Free the page with records_page_free; after an error there
+ * is none. */
 int view_records_page(struct view_records * records, const struct records_query * query, struct records_page * page,
                       struct tat_error * error);
 void records_page_free(struct records_page * page);
