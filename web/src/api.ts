@@ -9,6 +9,7 @@ import { useLayoutEffect, useMemo } from "preact/hooks";
 import { decodeTile, type Tile } from "./binary";
 import { type Embedded, embedded, graphTokens, type Source } from "./embedded";
 import { Kept, type Sized } from "./kept";
+import { lane } from "./lane";
 import { trace, traces } from "./state";
 import { type About, SCHEMA, type Tensor, type TraceEntry, type Traces } from "./types";
 
@@ -41,11 +42,17 @@ async function request(address: string): Promise<Response> {
     throw new Error(said || `The server answered ${response.status}.`);
 }
 
+/** A browser has six connections to a server: what takes long must not hold them all, or pictures wait for it. */
+const long = lane(2);
+const takesLong = (address: string): boolean => /\/(sections|plan)\?/.test(address);
+
+async function parsed(address: string): Promise<Sized<unknown>> {
+    const text = await (await request(address)).text();
+    return { answer: JSON.parse(text), bytes: text.length };
+}
+
 const server: Source = {
-    json: async (address) => {
-        const text = await (await request(address)).text();
-        return { answer: JSON.parse(text), bytes: text.length };
-    },
+    json: (address) => (takesLong(address) ? long(() => parsed(address)) : parsed(address)),
     bytes: async (address) => (await request(address)).arrayBuffer(),
 };
 
