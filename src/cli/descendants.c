@@ -73,12 +73,14 @@ static char * read_environment(pid_t pid, size_t * size) {
     }
     const int why = errno;
     if (fd >= 0) { close(fd); }
-    *size = n > 0 ? (size_t) n : 0;
-    if (n >= 0) { text[n] = '\0'; } /* room for it was kept */
-    if (n >= 0) { return text; }
-    free(text);
-    errno = why;
-    return NULL;
+    if (n < 0) {
+        free(text);
+        errno = why;
+        return NULL;
+    }
+    text[n] = '\0'; /* room for it was kept */
+    *size = (size_t) n;
+    return text;
 }
 
 enum environment descendant_environment(pid_t pid, const char * name, const char * value) {

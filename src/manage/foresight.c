@@ -16,7 +16,8 @@ struct foresight {
     uint32_t * ids;
     uint32_t * piece; /* what was foreseen of a router: the likeliest expert first */
     uint32_t n_pieces, of_router;
-    bool * is_missing; /* by piece that was foreseen: was it in memory? */
+    uint32_t * missing; /* of each of these that was not in memory, its expert */
+    uint32_t n_missing;
 };
 
 /* ---- life ---- */
@@ -48,8 +49,8 @@ static bool allocate(struct foresight * f) {
     f->score = calloc(experts, sizeof *f->score);
     f->ids = calloc(experts, sizeof *f->ids);
     f->piece = calloc(pieces, sizeof *f->piece);
-    f->is_missing = calloc(pieces, sizeof *f->is_missing);
-    return f->work && f->score && f->ids && f->piece && f->is_missing;
+    f->missing = calloc(pieces, sizeof *f->missing);
+    return f->work && f->score && f->ids && f->piece && f->missing;
 }
 
 static void find_gates(struct foresight * f, const struct managed_model * model) {
@@ -86,7 +87,7 @@ void foresight_free(struct foresight * f) {
     free(f->score);
     free(f->ids);
     free(f->piece);
-    free(f->is_missing);
+    free(f->missing);
     free(f);
 }
 
@@ -116,36 +117,24 @@ static const float * score_next(struct foresight * f, const struct host * host, 
 
 static void list_pieces(struct foresight * f, uint32_t router, uint32_t n_ids, const struct resident * resident) {
     const struct schedule * s = f->schedule;
-    f->n_pieces = 0;
+    f->n_pieces = f->n_missing = 0;
     f->of_router = router;
     for (uint32_t k = 0; k < n_ids; k++) {
         for (uint32_t i = 0; i < s->n_stacks; i++) {
             if (s->stack[i].router != router || f->ids[k] >= s->stack[i].experts) { continue; }
             const uint32_t piece = s->stack[i].piece + f->ids[k];
-            f->is_missing[f->n_pieces] = !resident_is_in(resident, piece);
             f->piece[f->n_pieces++] = piece;
+            if (!resident_is_in(resident, piece)) { f->missing[f->n_missing++] = f->ids[k]; }
         }
     }
-}
-
-static bool was_chosen(const struct schedule * s, uint32_t router, uint32_t piece, const uint8_t * chosen) {
-    for (uint32_t i = 0; i < s->n_stacks; i++) {
-        const struct schedule_stack * stack = &s->stack[i];
-        if (stack->router == router && piece >= stack->piece && piece < stack->piece + stack->experts) {
-            return chosen[piece - stack->piece] != 0;
-        }
-    }
-    return false;
 }
 
 /* Also of what was foreseen while reading did not pay: it may come to. */
-static void compare(struct foresight * f, uint32_t router, const uint8_t * chosen) {
-    uint32_t missing = 0, came = 0;
-    for (uint32_t i = 0; i < f->n_pieces && f->of_router == router; i++) {
-        missing += f->is_missing[i];
-        came += f->is_missing[i] && was_chosen(f->schedule, router, f->piece[i], chosen);
-    }
-    foresee_came(f->foresee, missing, came);
+static void compare(const struct foresight * f, uint32_t router, const uint8_t * chosen) {
+    uint32_t came = 0;
+    if (f->of_router != router) { return; }
+    for (uint32_t i = 0; i < f->n_missing; i++) { came += chosen[f->missing[i]] != 0; }
+    foresee_came(f->foresee, f->n_missing, came);
 }
 
 struct pieces_asked foresight_chosen(struct foresight * f, const struct host * host, struct ggml_cgraph * graph,
