@@ -7,10 +7,6 @@
 #include "analysis/parts.h"
 #include "analysis/view/grid_parts.h"
 
-int grid_no_memory(struct tat_error * error) {
-    return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory for a picture; ask for fewer cells");
-}
-
 /* ---- cells ---- */
 
 /* How many of `length` a cell stands for, a multiple of `unit`, so that there are at most `most` cells. */

@@ -21,8 +21,6 @@ struct grid {
     struct tile_band band; /* of each thread */
 };
 
-int grid_no_memory(struct tat_error * error);
-
 /* Columns begin at multiples of `unit`. False: no memory. */
 bool grid_lay_out(struct grid * g, uint64_t x_length, uint64_t y_length, uint64_t unit);
 

@@ -233,17 +233,13 @@ static void end_columns(struct offsets * o) {
     free(o->evaluated.data);
 }
 
-static int no_memory(struct tat_error * error) {
-    return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory for a picture; ask for fewer cells");
-}
-
 static int fill_columns(const void * picture, uint32_t first, uint32_t end, struct tat_error * error) {
     struct offsets o = *(const struct offsets *) picture;
     o.first = first;
     o.end = end;
     o.no_memory = !begin_columns(&o);
     int status = o.no_memory ? -1 : fill(&o, error);
-    if (o.no_memory) { status = no_memory(error); }
+    if (o.no_memory) { status = grid_no_memory(error); }
     end_columns(&o);
     return status;
 }
@@ -278,7 +274,7 @@ int view_offsets(const struct subject * subject, const struct offsets_query * qu
     struct offsets o = { .subject = subject, .query = query, .kept = reads, .tile = tile };
     *tile = (struct grid_tile){ 0 };
     int status = offset_places_find(&o.places, subject, query->by, error);
-    if (status == 0 && !lay_out(&o)) { status = no_memory(error); }
+    if (status == 0 && !lay_out(&o)) { status = grid_no_memory(error); }
     if (status == 0 && tile->columns && tile->rows) {
         status = column_parts_run(tile->columns, fill_columns, &o, error);
     }

@@ -24,6 +24,10 @@ void grid_tile_free(struct grid_tile * tile) {
     *tile = (struct grid_tile){ 0 };
 }
 
+int grid_no_memory(struct tat_error * error) {
+    return tat_fail(error, TAT_ERROR_SYSTEM, "out of memory for a picture; ask for fewer cells");
+}
+
 /* ---- bands ---- */
 
 static void clear(struct tile_band * b) {

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "tat/error.h"
+
 #define GRID_NO_TENSOR UINT32_MAX
 
 enum { TILE_HEADER = 64 };
@@ -27,6 +29,9 @@ struct grid_tile {
 bool grid_tile_begin(struct grid_tile * tile, uint64_t x0, uint64_t x1, uint64_t y0, uint64_t y1, uint64_t columns,
                      uint64_t rows);
 void grid_tile_free(struct grid_tile * tile);
+
+/* Says that there was no memory for one, or for what fills it. Returns -1. */
+int grid_no_memory(struct tat_error * error);
 
 /* Columns that are filled side by side. Their cells lie column by column, so that what is found together lies together.
  */
